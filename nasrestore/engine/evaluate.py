@@ -1,0 +1,172 @@
+"""Measuring restored images against clean ones, before and after, under named protocols.
+
+PSNR is in dB and infinite for equal images; a mean over images that holds one is infinite too.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from nasrestore.data.images import read_image
+from nasrestore.engine.files import images_by_stem, partners
+from nasrestore.errors import NasRestoreError
+from nasrestore.metrics.protocol import Protocol, protocol
+from nasrestore.runtime.checkpoint import write_atomic
+from nasrestore.runtime.runlog import json_safe
+
+COLUMNS = ("psnr_before", "psnr_after", "ssim_before", "ssim_after")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image under one protocol; None where nothing was measured."""
+
+    identity: str
+    protocol: str
+    psnr_before: float | None
+    psnr_after: float | None
+    ssim_before: float | None
+    ssim_after: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The rows of an evaluation, image by image, each image under every protocol."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.protocol for row in self.rows))
+
+    def summary(self, protocol: str) -> dict[str, Any]:
+        """The means under one protocol: ``protocol``, ``images`` and the four columns.
+
+        A column that was not measured is None. Raises ValueError for a protocol without rows.
+        """
+        rows = [row for row in self.rows if row.protocol == protocol]
+        if not rows:
+            raise ValueError(f"nothing was measured under {protocol!r}: {self.protocols}")
+        means = {column: _mean([getattr(row, column) for row in rows]) for column in COLUMNS}
+        return {"protocol": protocol, "images": len(rows), **means}
+
+    def as_dict(self) -> dict[str, Any]:
+        """``summaries`` and ``rows`` for strict JSON: an infinite value is the text ``inf``."""
+        summaries = [self.summary(name) for name in self.protocols]
+        plain: dict[str, Any] = json_safe(
+            {"summaries": summaries, "rows": [asdict(row) for row in self.rows]}
+        )
+        return plain
+
+    def write_csv(self, path: Path) -> None:
+        """Writes one line per image and protocol below a header; not measured is empty.
+
+        Raises:
+            NasRestoreError: the file cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Row))
+        for row in self.rows:
+            figures = [getattr(row, column) for column in COLUMNS]
+            shown = ["" if figure is None else f"{figure:.6f}" for figure in figures]
+            writer.writerow([row.identity, row.protocol, *shown])
+        write_atomic(Path(path), text.getvalue())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    measured = [value for value in values if value is not None]
+    return fmean(measured) if measured else None
+
+
+def evaluate_pairs(
+    restore: Callable[[np.ndarray], np.ndarray] | None,
+    pairs: Iterable[tuple[str, np.ndarray, np.ndarray]],
+    protocols: Sequence[str],
+) -> Evaluation:
+    """Restores every rainy image and measures it, before and after, under every protocol.
+
+    Args:
+        restore: from H W C pixels to float H W C in [0, 1], such as ``Restorer.unquantised``; the
+            protocol rounds. None measures the rainy images alone.
+        pairs: (identity, rainy, clean), pixels H W C of 8 or 16 bits; read one at a time.
+        protocols: names of protocols.
+
+    Raises:
+        NasRestoreError: an unknown protocol; no pair; a pair of different sizes, named.
+    """
+    chosen = _protocols(protocols)
+    rows: list[Row] = []
+    for identity, rainy, clean in pairs:
+        before = _measured(identity, chosen, rainy, clean)
+        restored = None if restore is None else restore(rainy)
+        rows += _rows(identity, before, _measured(identity, chosen, restored, clean))
+    if not rows:
+        raise NasRestoreError("no pair to evaluate", hint="name a data set that is not empty")
+    return Evaluation(tuple(rows))
+
+
+def evaluate_folders(
+    restored_dir: Path,
+    clean_dir: Path,
+    protocols: Sequence[str],
+    rainy_dir: Path | None = None,
+) -> Evaluation:
+    """Measures anybody's restored images, found in a folder, against a folder of clean ones.
+
+    Which files belong together, :func:`nasrestore.engine.files.partners` finds by their names.
+
+    Args:
+        rainy_dir: the images before restoration, one for each restored; without it, the columns
+            before are None.
+
+    Raises:
+        NasRestoreError: a folder without images; files left without partner, named; sizes that
+            differ, named; files that cannot be read; an unknown protocol.
+    """
+    chosen = _protocols(protocols)
+    cleans = partners(restored_dir, clean_dir)
+    rainies = {} if rainy_dir is None else partners(restored_dir, rainy_dir, single=True)
+    rows: list[Row] = []
+    for identity, path in images_by_stem(restored_dir).items():
+        clean = read_image(cleans[identity]).pixels
+        rainy = read_image(rainies[identity]).pixels if rainies else None
+        before = _measured(identity, chosen, rainy, clean)
+        rows += _rows(identity, before, _measured(identity, chosen, read_image(path).pixels, clean))
+    return Evaluation(tuple(rows))
+
+
+def _protocols(names: Sequence[str]) -> list[Protocol]:
+    if not names:
+        raise ValueError("at least one protocol expected, got none")
+    return [protocol(name) for name in dict.fromkeys(names)]
+
+
+def _measured(
+    identity: str, protocols: Sequence[Protocol], image: np.ndarray | None, clean: np.ndarray
+) -> dict[str, dict[str, float] | None]:
+    try:
+        return {p.name: None if image is None else p.measure(image, clean) for p in protocols}
+    except NasRestoreError as error:
+        error.message = f"{identity}: {error.message}"
+        raise
+
+
+def _rows(
+    identity: str,
+    before: Mapping[str, dict[str, float] | None],
+    after: Mapping[str, dict[str, float] | None],
+) -> Iterator[Row]:
+    for name in before:
+        was, now = before[name] or {}, after[name] or {}
+        yield Row(
+            identity, name, was.get("psnr"), now.get("psnr"), was.get("ssim"), now.get("ssim")
+        )

@@ -1,0 +1,65 @@
+"""From decisions to a graph without choices. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from nasrestore.graph.genotype import Genotype, fit
+from nasrestore.graph.ir import Edge, Node, SearchGraph, Shape
+
+
+def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
+    """The graph of the network that the genotype decides for.
+
+    Links not kept are gone, and with them what no longer leads to an output.
+
+    Raises:
+        SpecError: the genotype does not fit the graph.
+    """
+    fitted, _ = fit(genotype, graph)
+    decisions = fitted.decisions
+    kept = {name for names in decisions.values() for name in names}
+    edges = tuple(
+        replace(e, choice=None) for e in graph.edges if e.choice is None or e.name in kept
+    )
+    nodes = [_decided(node, decisions, edges) for node in graph.nodes]
+    used = {output.node for output in graph.outputs}
+    for node in reversed(nodes):
+        if node.name in used:
+            used.update(node.reads)
+            used.update(e.source for e in edges if e.target == node.name)
+    return replace(
+        graph,
+        nodes=tuple(node for node in nodes if node.name in used),
+        edges=tuple(edge for edge in edges if edge.target in used),
+        choices=(),
+        removed=(),
+        decisions=dict(decisions),
+    )
+
+
+def _decided(
+    node: Node, decisions: Mapping[str, tuple[str, ...]], edges: tuple[Edge, ...]
+) -> Node:
+    appended = sum(e.channels for e in edges if e.target == node.name and e.join == "concat")
+    shape = Shape(node.main.channels + appended, node.main.scale)
+    candidates = node.candidates
+    if node.choice is not None:
+        label = decisions[node.choice][0]
+        candidates = tuple(op for op in candidates if op.label == label)
+    return replace(node, candidates=candidates, choice=None, input=shape)
+
+
+def kept_input_channels(supernet: SearchGraph, derived: SearchGraph, node: str) -> list[int]:
+    """Which input channels of a supernet's node the derived node still reads, in order."""
+    kept = {edge.name for edge in derived.into(node)}
+    channels = list(range(supernet.node(node).main.channels))
+    position = len(channels)
+    for edge in supernet.into(node):
+        if edge.join != "concat":
+            continue
+        if edge.name in kept:
+            channels += range(position, position + edge.channels)
+        position += edge.channels
+    return channels

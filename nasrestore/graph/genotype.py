@@ -1,0 +1,194 @@
+"""A genotype: the decisions of one architecture, as a small versioned YAML file. Torch-free."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nasrestore.errors import Location, SpecError, raise_all
+from nasrestore.graph.ir import Choice, SearchGraph, digest_of
+from nasrestore.registry import did_you_mean
+from nasrestore.spec.schema import Located, entry, read, spec_class
+from nasrestore.spec.source import Tree, dump_yaml, read_yaml, tree_of
+from nasrestore.spec.space import check_format
+
+FORMAT = 1
+
+
+@spec_class
+class GenotypeSpec(Located):
+    """A genotype file."""
+
+    format: int = entry(doc="version of the file format", least=1)
+    space: str = entry(doc="name of the space that it decides")
+    digest: str | None = entry(None, doc="hash of the space's choices")
+    description: str | None = entry(None, doc="one line for listings")
+    decisions: dict[str, str | list[str]] = entry(
+        default_factory=dict, doc="for each choice, what was decided"
+    )
+    source: dict[str, Tree] = entry(default_factory=dict, doc="where it comes from, for the reader")
+    strengths: dict[str, dict[str, float]] = entry(
+        default_factory=dict, doc="mixing weight of every candidate at the end of the search"
+    )
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """Decisions for every choice of a space.
+
+    Attributes:
+        digest: of the space that it was made for; ``None`` where the file does not say.
+        strengths: for each choice, each candidate's mixing weight; may be empty.
+    """
+
+    space: str
+    digest: str | None
+    decisions: Mapping[str, tuple[str, ...]]
+    strengths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    description: str | None = None
+    tree: Tree | None = field(default=None, compare=False, repr=False)
+
+    def dump(self) -> str:
+        """The file's text."""
+        data: dict[str, Any] = {"format": FORMAT, "space": self.space}
+        if self.digest is not None:
+            data["digest"] = self.digest
+        if self.description is not None:
+            data["description"] = self.description
+        data["decisions"] = {
+            name: names[0] if len(names) == 1 else list(names)
+            for name, names in self.decisions.items()
+        }
+        if self.source:
+            data["source"] = dict(self.source)
+        if self.strengths:
+            data["strengths"] = {
+                choice: {name: round(float(w), 6) for name, w in weights.items()}
+                for choice, weights in self.strengths.items()
+            }
+        return dump_yaml(data)
+
+
+def genotype_of(
+    graph: SearchGraph, decisions: Mapping[str, tuple[str, ...]], **more: Any
+) -> Genotype:
+    """Decisions for a graph, with its digest."""
+    return Genotype(graph.name, graph.digest, dict(decisions), **more)
+
+
+def read_genotype(tree: Tree) -> Genotype:
+    """A genotype from its located tree; whether it fits a space is ``fit``'s question.
+
+    Raises:
+        SpecError: all errors of form at once.
+    """
+    check_format(tree, "genotype")
+    spec = read(tree, GenotypeSpec)
+    decisions = {
+        name: (value,) if isinstance(value, str) else tuple(value)
+        for name, value in spec.decisions.items()
+    }
+    source = {name: value.plain() for name, value in spec.source.items()}
+    return Genotype(
+        spec.space, spec.digest, decisions, spec.strengths, source, spec.description, tree
+    )
+
+
+def load_genotype(path: str | os.PathLike[str]) -> Genotype:
+    """A genotype from a file."""
+    return read_genotype(read_yaml(path))
+
+
+def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
+    """The genotype with exactly the decisions that the graph wants, and what is to be said aloud.
+
+    Entries for a group that the space removed (``keep: 0``) are ignored, and said.
+
+    Raises:
+        SpecError: it is for another space, or decides something that the space does not have.
+    """
+    tree = genotype.tree or tree_of(_plain(genotype), _NOWHERE)
+    removed = {choice.name: choice for choice in graph.removed}
+    notes = [
+        f"the space has removed {name!r} (keep: 0); the genotype's entry for it is ignored"
+        for name in genotype.decisions
+        if name in removed
+    ]
+    errors: list[SpecError] = []
+    wanted = {choice.name: choice for choice in graph.choices}
+    decisions: dict[str, tuple[str, ...]] = {}
+    for name in genotype.decisions:
+        if name not in wanted and name not in removed:
+            at = tree.at("decisions", name)
+            hint = did_you_mean(name, [*wanted, *removed])
+            errors.append(at.error(f"space {graph.name!r} has no choice {name!r}", hint, key=True))
+    for name, choice in wanted.items():
+        decided = genotype.decisions.get(name)
+        if decided is None:
+            message = f"no decision for {name!r} of space {graph.name!r}"
+            errors.append(tree.at("decisions").error(message, f"keep {choice.keep} of its candidates"))
+            continue
+        error = _check_decision(choice, decided, tree.at("decisions", name))
+        if error is not None:
+            errors.append(error)
+        decisions[name] = tuple(c for c in choice.candidates if c in decided)
+    if not errors and genotype.digest is not None and not _digest_fits(genotype, graph, removed):
+        errors.append(
+            tree.at("digest").error(
+                f"the genotype is for another space: digest {genotype.digest}, "
+                f"but the choices of {graph.name!r} have {graph.digest}",
+                "a candidate, its name or keep has changed since; derive again, or leave the "
+                "digest out if you are sure",
+            )
+        )
+    raise_all(errors)
+    fitted = Genotype(
+        graph.name, graph.digest, decisions, genotype.strengths, genotype.source,
+        genotype.description, genotype.tree,
+    )  # fmt: skip
+    return fitted, notes
+
+
+def _check_decision(choice: Choice, decided: tuple[str, ...], at: Tree) -> SpecError | None:
+    for name in decided:
+        if name not in choice.candidates:
+            hint = did_you_mean(name, choice.candidates)
+            return at.error(f"{choice.name!r} has no candidate {name!r}", hint)
+        if name not in choice.decidable:
+            return at.error(f"{name!r} cannot be decided for", "it exists in the supernet only")
+    if len(set(decided)) != len(decided):
+        return at.error(f"a candidate of {choice.name!r} is named twice")
+    if len(decided) != choice.keep:
+        return at.error(f"{choice.name!r} keeps {choice.keep}, the genotype names {len(decided)}")
+    return None
+
+
+def _digest_fits(genotype: Genotype, graph: SearchGraph, removed: Mapping[str, Choice]) -> bool:
+    """A removed group counted with as many links as the genotype names, as before its removal."""
+    given = [
+        Choice(name, "links", choice.candidates, len(genotype.decisions[name]))
+        for name, choice in removed.items()
+        if name in genotype.decisions
+    ]
+    return genotype.digest in (digest_of((*graph.choices, *given)), graph.digest)
+
+
+def random_genotype(graph: SearchGraph, generator: random.Random) -> Genotype:
+    """Uniformly random decisions, limits not regarded."""
+    decisions = {}
+    for choice in graph.choices:
+        chosen = generator.sample(choice.decidable, choice.keep)
+        decisions[choice.name] = tuple(c for c in choice.candidates if c in chosen)
+    return genotype_of(graph, decisions, source={"rule": "random"})
+
+
+def _plain(genotype: Genotype) -> dict[str, Any]:
+    return {"decisions": {k: list(v) for k, v in genotype.decisions.items()}}
+
+
+
+_NOWHERE = Location("genotype", 1, 1)

@@ -1,0 +1,208 @@
+"""The compiled search graph: every copy, edge and choice by name, with its shapes. Torch-free.
+
+A supernet's graph and a derived network's are the same classes; a derived graph merely has no
+choices left. Resolution is a fraction of the input's (``scale`` 1/4 is two halvings below it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+Direction = Literal["same", "up", "down"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Channels and resolution of a feature map."""
+
+    channels: int
+    scale: Fraction = Fraction(1)
+
+    def __str__(self) -> str:
+        return f"{self.channels} channels at {self.scale} of the input's resolution"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation with all its parameters; ``label`` is what a genotype calls it."""
+
+    kind: str
+    params: Mapping[str, Any]
+    label: str
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.label))
+
+
+@dataclass(frozen=True)
+class Node:
+    """One copy of a declared node.
+
+    Its main input is ``reads`` concatenated, then ``between``; links join after that.
+
+    Attributes:
+        read: shape of ``reads`` concatenated, before ``between``.
+        main: shape of the main input, after ``between`` and before links join.
+        input: shape that the operation reads, with every link that can join.
+        choice: name of the choice that decides between several ``candidates``.
+    """
+
+    name: str
+    block: str
+    index: int
+    reads: tuple[str, ...]
+    between: Operation | None
+    candidates: tuple[Operation, ...]
+    choice: str | None
+    group: str
+    read: Shape
+    main: Shape
+    input: Shape
+    output: Shape
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A link from one node's output to another's input.
+
+    Attributes:
+        link: the link group that it was declared in.
+        factor: resolution of the target over the source's: 2 is up, 1/4 is two levels down.
+        channels: what arrives, after the adapter.
+        choice: name of the choice that may drop it; ``None`` where it is fixed.
+    """
+
+    name: str
+    link: str
+    source: str
+    target: str
+    join: Literal["add", "concat"]
+    adapter: Operation | None
+    factor: Fraction
+    from_shape: Shape
+    channels: int
+    choice: str | None
+    group: str
+
+    @property
+    def direction(self) -> Direction:
+        return "same" if self.factor == 1 else "up" if self.factor > 1 else "down"
+
+    @property
+    def adapter_scale(self) -> Fraction:
+        """Resolution of the smaller side, where the adapter computes."""
+        return self.from_shape.scale * min(self.factor, Fraction(1))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Something to decide: ``keep`` of the ``candidates``.
+
+    Attributes:
+        decidable: the candidates that a decision may name; ``none`` is never decided for.
+    """
+
+    name: str
+    kind: Literal["operation", "links"]
+    candidates: tuple[str, ...]
+    keep: int = 1
+
+    @property
+    def decidable(self) -> tuple[str, ...]:
+        return tuple(c for c in self.candidates if self.kind == "links" or c != "none")
+
+    @property
+    def decisions(self) -> int:
+        """Number of different decisions."""
+        return math.comb(len(self.decidable), self.keep)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A named output; ``add`` is the input or the state that is added to the node's."""
+
+    name: str
+    node: str
+    add: str | None
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """Stages with a carried state."""
+
+    stages: int
+    state: str
+    start: str
+    weights: Literal["shared", "own"] = "shared"
+    norm: Literal["shared", "per_stage"] = "shared"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a derived network may cost: parameters, and multiply-adds at (height, width)."""
+
+    parameters: int | None = None
+    macs: int | None = None
+    size: tuple[int, int] = (128, 128)
+
+
+@dataclass(frozen=True)
+class SearchGraph:
+    """A compiled space. ``nodes`` are in the order of execution.
+
+    Attributes:
+        removed: link groups with ``keep: 0``; their entries in a genotype are ignored.
+        decisions: of a derived graph, what was decided.
+    """
+
+    name: str
+    inputs: Mapping[str, Shape]
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    choices: tuple[Choice, ...]
+    outputs: tuple[Output, ...]
+    recursion: Recursion | None = None
+    limits: Limits = Limits()
+    removed: tuple[Choice, ...] = ()
+    decisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.nodes if node.name == name)
+
+    def choice(self, name: str) -> Choice:
+        return next(choice for choice in self.choices if choice.name == name)
+
+    def into(self, node: str) -> Iterator[Edge]:
+        """The edges that join at a node, in their order."""
+        return (edge for edge in self.edges if edge.target == node)
+
+    @property
+    def architectures(self) -> int:
+        """How many different networks can be derived."""
+        return math.prod(choice.decisions for choice in self.choices)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of an input must be multiples of this."""
+        scales = [s.scale for n in self.nodes for s in (n.main, n.output)]
+        return math.lcm(*(scale.denominator for scale in scales), 1)
+
+    @property
+    def stages(self) -> int:
+        return 1 if self.recursion is None else self.recursion.stages
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.choices)
+
+
+def digest_of(choices: tuple[Choice, ...]) -> str:
+    """A short hash of names, candidates and keep of the choices, whatever their order."""
+    rows = sorted([c.name, c.kind, list(c.candidates), c.keep] for c in choices)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

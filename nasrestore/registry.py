@@ -1,0 +1,158 @@
+"""Names that YAML may use, and what stands behind them.
+
+One :class:`Registry` per kind. A built-in *declares* its signature in ``graph/catalog.py``, which
+imports no torch, and attaches its factory where it is defined; a plugin's decorator gives both::
+
+    @operation("my_op", signature=OperationSignature(...))
+    class MyOperation(nn.Module): ...
+
+Plugins are found by decorator (``plugins: [my_ops.py]`` in a recipe) and by the entry-point group
+``nasrestore.plugins``, which is read only when a name is not known otherwise.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from nasrestore.errors import NasRestoreError
+
+ENTRY_POINTS = "nasrestore.plugins"
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that is spelt most like ``name``, if any is close."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A hint: the nearest name where one is close, the choice of names otherwise."""
+    known = sorted(names)
+    close = nearest(name, known)
+    if close is not None:
+        return f"did you mean {close!r}?"
+    return f"known: {', '.join(known)}" if known else "none is known"
+
+
+@dataclass
+class Entry:
+    """What one name stands for; either half may still be missing."""
+
+    name: str
+    signature: Any = None
+    factory: Callable[..., Any] | None = None
+    origin: str = "nasrestore"
+
+
+class Registry:
+    """The names of one kind, such as operations. Calling it gives the decorator.
+
+    Args:
+        kind: the singular noun that messages use.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def declare(self, name: str, signature: Any) -> None:
+        """States the signature of a built-in without importing its implementation."""
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is declared twice")
+        self._entries[name] = Entry(name, signature=signature)
+
+    def __call__(self, name: str, *, signature: Any = None) -> Callable[[Factory], Factory]:
+        """A decorator that attaches a factory to ``name``.
+
+        Raises:
+            NasRestoreError: the name belongs to something else already.
+        """
+
+        def attach(factory: Factory) -> Factory:
+            origin = getattr(factory, "__module__", "?")
+            entry = self._entries.get(name)
+            if entry is not None and entry.factory is not None and entry.origin != origin:
+                raise NasRestoreError(
+                    f"{self.kind} {name!r} of {origin} exists already in {entry.origin}",
+                    hint="choose another name",
+                )
+            if entry is None or signature is not None:
+                if entry is not None and entry.factory is None and entry.origin != origin:
+                    raise NasRestoreError(
+                        f"{self.kind} {name!r} of {origin} exists already in {entry.origin}",
+                        hint="choose another name",
+                    )
+                self._entries[name] = Entry(name, signature, factory, origin)
+            else:
+                entry.factory, entry.origin = factory, origin
+            return factory
+
+        return attach
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries or (_load_entry_points() and name in self._entries)
+
+    def names(self) -> list[str]:
+        return sorted(self._entries)
+
+    def entry(self, name: str) -> Entry:
+        """The entry of ``name``.
+
+        Raises:
+            NasRestoreError: nobody knows the name; the hint has the nearest one.
+        """
+        if name not in self:
+            raise NasRestoreError(
+                f"unknown {self.kind} {name!r}", hint=did_you_mean(name, self._entries)
+            )
+        return self._entries[name]
+
+    def signature(self, name: str) -> Any:
+        return self.entry(name).signature
+
+    def factory(self, name: str) -> Callable[..., Any]:
+        """What makes the object. Its module must have been imported (``assemble`` does)."""
+        factory = self.entry(name).factory
+        if factory is None:
+            raise RuntimeError(f"{self.kind} {name!r} is declared, but its module is not imported")
+        return factory
+
+    def factories(self) -> dict[str, Callable[..., Any]]:
+        """Every name whose implementation is imported."""
+        return {e.name: e.factory for e in self._entries.values() if e.factory is not None}
+
+
+_entry_points_loaded = False
+
+
+def _load_entry_points() -> bool:
+    global _entry_points_loaded
+    if not _entry_points_loaded:
+        _entry_points_loaded = True
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=ENTRY_POINTS):
+            point.load()
+    return True
+
+
+operation = Registry("operation")
+loss = Registry("loss")
+metric = Registry("metric")
+dataset = Registry("data layout")
+relaxation = Registry("relaxation")
+hypergradient = Registry("hypergradient")
+optimizer = Registry("optimizer")
+schedule = Registry("schedule")
+
+KINDS: dict[str, Registry] = {
+    registry.kind: registry
+    for registry in (
+        operation, loss, metric, dataset, relaxation, hypergradient, optimizer, schedule
+    )
+}

@@ -1,0 +1,238 @@
+"""The loop that search and training share: turns of a chain of levels, innermost first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from nasrestore.errors import RunStopped
+from nasrestore.runtime.checkpoint import (
+    latest_checkpoint,
+    load_checkpoint,
+    random_state,
+    save_checkpoint,
+    set_random_state,
+)
+from nasrestore.runtime.runlog import RunLog
+from nasrestore.search.level import Level, StepRecord
+from nasrestore.search.schedule import Plan, Replanner
+
+
+class Interrupted(Exception):
+    """The user asked to stop; the run can be resumed. Exit status 130."""
+
+
+@dataclass(frozen=True)
+class TurnReport:
+    """What an observer hears after each turn.
+
+    Attributes:
+        turn: turns done, of ``total``.
+        left: seconds until the end at the present pace.
+        leading: for each choice, the strongest candidate and its strength; empty in training.
+    """
+
+    phase: str
+    turn: int
+    total: int
+    left: float
+    records: Sequence[StepRecord]
+    leading: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+
+class Observer(Protocol):
+    """Whoever shows the progress of a run."""
+
+    def turn(self, report: TurnReport) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def turn(self, report: TurnReport) -> None:
+        return None
+
+    def message(self, text: str) -> None:
+        return None
+
+
+@dataclass
+class Loop:
+    """Turns of a chain of levels until the plan is done.
+
+    Attributes:
+        phase: ``search`` or ``train``; part of every log line and checkpoint.
+        levels: innermost first; in a turn each takes its steps in that order.
+        checkpoints: the folder for them.
+        checkpoint_seconds: time between two.
+        should_stop: asked after every turn; a checkpoint is written before the loop leaves.
+        decisions_every: turns between two lines of the log with all strengths.
+    """
+
+    phase: str
+    network: nn.Module
+    levels: Sequence[Level]
+    replanner: Replanner
+    log: RunLog
+    checkpoints: Path
+    observer: Observer = field(default_factory=Silent)
+    checkpoint_seconds: float = 60.0
+    should_stop: Callable[[], bool] = lambda: False
+    turn: int = 0
+    elapsed: float = 0.0
+
+    @property
+    def plan(self) -> Plan:
+        return self.replanner.plan
+
+    # -- state -------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next turn depends on."""
+        return {
+            "phase": self.phase,
+            "turn": self.turn,
+            "elapsed": self.elapsed,
+            "plan": self.replanner.state_dict(),
+            "network": self.network.state_dict(),
+            "levels": {level.name: level.state_dict() for level in self.levels},
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.turn = int(state["turn"])
+        self.elapsed = float(state["elapsed"])
+        self.replanner.load_state_dict(state["plan"])
+        self.network.load_state_dict(state["network"])
+        for level in self.levels:
+            level.load_state_dict(state["levels"][level.name])
+        set_random_state(state["random"])
+
+    def save(self) -> Path:
+        """A checkpoint of this moment."""
+        return save_checkpoint(
+            self.checkpoints, self.state_dict(), step=self.turn, kind=self.phase
+        )
+
+    def resume(self) -> bool:
+        """Goes on from the newest checkpoint, if there is one; what the log has beyond it goes."""
+        if latest_checkpoint(self.checkpoints) is None:
+            return False
+        device = next(self.network.parameters()).device
+        checkpoint = load_checkpoint(self.checkpoints, map_location=device, kind=self.phase)
+        for note in checkpoint.notes:
+            self.observer.message(note)
+        self.load_state_dict(_random_on_cpu(checkpoint))
+        return True
+
+    # -- running -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Turns until the plan is done; a checkpoint at its end.
+
+        Raises:
+            RunStopped: a loss is not finite; the last good checkpoint is named.
+            Interrupted: asked to stop; a checkpoint was written.
+        """
+        saved = time.monotonic()
+        while self.turn < self.plan.total:
+            began = time.monotonic()
+            records = self._turn()
+            self.elapsed += time.monotonic() - began
+            self._replan()
+            self._report(records)
+            if self.should_stop():
+                path = self.save()
+                self.log.event("interrupted", phase=self.phase, turn=self.turn)
+                raise Interrupted(f"stopped at turn {self.turn} of {self.plan.total}; {path.name}")
+            if time.monotonic() - saved > self.checkpoint_seconds:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def _turn(self) -> list[StepRecord]:
+        """Each level's steps; those whose start has not come yet stand by."""
+        progress = self.plan.progress(self.turn)
+        records = []
+        for index, level in enumerate(self.levels):
+            if progress < level.start:
+                continue
+            for _ in range(level.steps):
+                began = time.monotonic()
+                record = self._step(level, progress, self.levels[:index])
+                self.log.step(
+                    self.turn,
+                    level.name,
+                    record.terms,
+                    phase=self.phase,
+                    gradient_norm=record.gradient_norm,
+                    rate=record.rate,
+                    seconds=round(time.monotonic() - began, 5),
+                )
+                records.append(record)
+        self.turn += 1
+        return records
+
+    def _step(self, level: Level, progress: float, below: Sequence[Level]) -> StepRecord:
+        try:
+            return level.step(progress, below)
+        except RunStopped as error:
+            last = latest_checkpoint(self.checkpoints)
+            place = f"{self.phase} turn {self.turn}: {error.message}"
+            self.log.event("stopped", phase=self.phase, turn=self.turn, reason=error.message)
+            good = "no checkpoint was written yet" if last is None else f"last good one: {last}"
+            raise RunStopped(
+                f"{place}; {good}", hint="lower the learning rate, or set precision=fp32"
+            ) from error
+
+    def _replan(self) -> None:
+        before = self.plan.total
+        plan = self.replanner.update(self.turn, self.elapsed)
+        if plan.total != before:
+            self.log.event("replanned", phase=self.phase, turn=self.turn, total=plan.total)
+
+    def _report(self, records: Sequence[StepRecord]) -> None:
+        left = self.elapsed / self.turn * (self.plan.total - self.turn)
+        every = max(1, self.plan.total // 200)
+        leading: dict[str, tuple[str, float]] = {}
+        architecture = getattr(self.network, "architecture", None)
+        if architecture is not None:
+            strengths = architecture.strengths()
+            if self.turn % every == 0 or self.turn == self.plan.total:
+                self.log.event(
+                    "strengths", phase=self.phase, turn=self.turn, strengths=strengths
+                )
+            for choice in architecture.choices:
+                best = max(range(len(choice.candidates)), key=strengths[choice.name].__getitem__)
+                leading[choice.name] = (choice.candidates[best], strengths[choice.name][best])
+        self.observer.turn(
+            TurnReport(self.phase, self.turn, self.plan.total, left, records, leading)
+        )
+
+
+def _random_on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    """Generators' states belong on the CPU, wherever the checkpoint was mapped to."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.dtype == torch.uint8:
+            return value.cpu()
+        if isinstance(value, dict):
+            return {key: moved(item) for key, item in value.items()}
+        return [moved(item) for item in value] if isinstance(value, list) else value
+
+    return {
+        **state,
+        "random": moved(state["random"]),
+        "levels": {
+            name: {**level, "batches": moved(level["batches"])}
+            for name, level in state["levels"].items()
+        },
+    }

@@ -1,0 +1,200 @@
+"""Learning-rate schedules as pure functions of progress, and plans that hold a time budget.
+
+Progress is the share of the steps that are done: 0 at the first step, 1 after the last. A schedule
+maps it to a multiplier of the learning rate, so it is the same whatever the number of steps, and
+shortening a run compresses it instead of cutting it off.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nasrestore.registry import schedule
+
+Schedule = Callable[[float], float]
+
+
+@schedule("constant")
+def constant() -> Schedule:
+    """The multiplier 1 throughout."""
+    return lambda progress: 1.0
+
+
+@schedule("step")
+def step(after: Sequence[float], factor: float) -> Schedule:
+    """The multiplier ``factor ** k`` once the first ``k`` of the fractions ``after`` are reached.
+
+    Args:
+        after: fractions of the progress in [0, 1], rising.
+        factor: a positive number, such as 0.2.
+
+    Raises:
+        ValueError: the fractions do not rise within [0, 1], or the factor is not positive.
+    """
+    fractions = list(after)
+    if fractions != sorted(fractions) or not all(0 <= fraction <= 1 for fraction in fractions):
+        raise ValueError(f"expected rising fractions in [0, 1], got {fractions}")
+    if not 0 < factor < math.inf:
+        raise ValueError(f"expected a positive factor, got {factor}")
+    return lambda progress: float(factor ** bisect_right(fractions, progress))
+
+
+@schedule("cosine")
+def cosine(final: float = 0.0) -> Schedule:
+    """Half a cosine wave from 1 down to ``final``, a fraction of the learning rate.
+
+    SGDR (Loshchilov and Hutter 2017), Eq. 5, without restarts.
+
+    Raises:
+        ValueError: ``final`` is not in [0, 1].
+    """
+    if not 0 <= final <= 1:
+        raise ValueError(f"expected a final fraction in [0, 1], got {final}")
+    return lambda progress: final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def warm_up(fraction: float, then: Schedule) -> Schedule:
+    """``then``, times a ramp that rises from 0 to 1 over the first ``fraction`` of the progress.
+
+    Raises:
+        ValueError: ``fraction`` is not in [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"expected a fraction in [0, 1), got {fraction}")
+    return lambda progress: then(progress) * (progress / fraction if progress < fraction else 1.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps there are, and the progress at each.
+
+    Attributes:
+        total: the number of steps.
+        start: the step from which the plan holds; the steps before went by an earlier plan.
+        progress_at_start: what that plan had reached by then.
+    """
+
+    total: int
+    start: int = 0
+    progress_at_start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.total or not 0 <= self.progress_at_start <= 1:
+            raise ValueError(
+                f"expected 0 <= start <= total and a progress in [0, 1], got start {self.start}, "
+                f"total {self.total}, progress {self.progress_at_start}"
+            )
+
+    def progress(self, step: int) -> float:
+        """The progress before step ``step``, counted from 0: in [0, 1), and 1 from ``total`` on.
+
+        Raises:
+            ValueError: the step lies before the plan.
+        """
+        if step < self.start:
+            raise ValueError(f"step {step} lies before the plan, which starts at {self.start}")
+        if step >= self.total:
+            return 1.0
+        share = (step - self.start) / (self.total - self.start)
+        return self.progress_at_start + (1 - self.progress_at_start) * share
+
+    def shortened(self, step: int, total: int) -> Plan:
+        """The plan from ``step`` on that reaches the end at ``total``; progress has no jump.
+
+        Raises:
+            ValueError: ``total`` is before ``step``, or beyond the end of this plan.
+        """
+        if not step <= total <= self.total:
+            raise ValueError(f"expected a total from {step} to {self.total}, got {total}")
+        return Plan(total, step, self.progress(step))
+
+
+def plan_steps(seconds_per_step: float, budget_seconds: float, wanted: int) -> int:
+    """How many of the wanted steps fit into a budget of time: at least one.
+
+    Raises:
+        ValueError: a time that is not positive, or no step wanted.
+    """
+    if not (0 < seconds_per_step < math.inf and budget_seconds > 0 and wanted >= 1):
+        raise ValueError(
+            f"expected positive times and steps, got {seconds_per_step} s a step, "
+            f"a budget of {budget_seconds} s and {wanted} steps"
+        )
+    return max(1, _fitting(budget_seconds, seconds_per_step, wanted))
+
+
+def _fitting(seconds: float, seconds_per_step: float, most: int) -> int:
+    if seconds <= 0:
+        return 0
+    if seconds_per_step <= 0 or seconds / seconds_per_step >= most:
+        return most
+    return int(seconds / seconds_per_step)
+
+
+class Replanner:
+    """Shortens a plan while it runs, so that a wall-clock budget holds on a noisy machine.
+
+    Called after every step, a run ends by 1.05 times its budget and the length of one step. It
+    never lengthens a plan: a short slow-down in the past is not made good.
+
+    Args:
+        plan: the plan to begin with.
+        budget_seconds: the time that the steps may take; None for no limit.
+        tolerance: by which fraction the projected end may exceed the budget.
+        patience: the fraction of the budget over which the pace is measured before it counts.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        budget_seconds: float | None,
+        *,
+        tolerance: float = 0.05,
+        patience: float = 0.05,
+    ) -> None:
+        if budget_seconds is not None and not budget_seconds > 0:
+            raise ValueError(f"expected a positive budget, got {budget_seconds} s")
+        self.plan = plan
+        self.budget_seconds = budget_seconds
+        self.tolerance = tolerance
+        self.patience = patience
+        # The first step pays for set-up; the pace is that of the steps after it.
+        self._first: tuple[int, float] | None = None
+
+    def update(self, step: int, elapsed: float) -> Plan:
+        """The plan from here on: the same, or a shorter one.
+
+        Args:
+            step: how many steps are done.
+            elapsed: how many seconds they took in all, those before a resumption included.
+        """
+        if self.budget_seconds is None or step >= self.plan.total:
+            return self.plan
+        if self._first is None:
+            self._first = (step, elapsed)
+        left = self.budget_seconds - elapsed
+        measured = elapsed - self._first[1]
+        if left > 0 and measured < self.patience * self.budget_seconds:
+            return self.plan
+        pace = measured / max(1, step - self._first[0])
+        projected = elapsed + pace * (self.plan.total - step)
+        if projected > (1 + self.tolerance) * self.budget_seconds:
+            total = step + _fitting(left, pace, self.plan.total - step)
+            self.plan = self.plan.shortened(step, total)
+        return self.plan
+
+    def state_dict(self) -> dict[str, Any]:
+        """The plan and the pace so far, as plain data."""
+        first = None if self._first is None else list(self._first)
+        return {"plan": asdict(self.plan), "first": first, "budget_seconds": self.budget_seconds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on with the plan, the pace and the budget of ``state_dict``."""
+        self.plan = Plan(**state["plan"])
+        first = state["first"]
+        self._first = None if first is None else (int(first[0]), float(first[1]))
+        self.budget_seconds = state["budget_seconds"]

@@ -1,0 +1,250 @@
+"""A recipe as YAML says it: space, data, objectives, and the levels of search and training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from nasrestore.errors import Location, SpecError, raise_all
+from nasrestore.spec.schema import Located, entry, read, spec_class
+from nasrestore.spec.source import Tree, tree_of
+from nasrestore.spec.space import check_format
+
+
+@spec_class
+class RainSpec(Located):
+    """Synthetic rain for clean photographs."""
+
+    preset: Literal["light", "medium", "heavy", "mixed"] = entry("mixed", doc="kind of rain")
+    variants: int = entry(4, least=1, most=64, doc="rainy versions of each photograph")
+
+
+@spec_class
+class DataSpec(Located):
+    """Where the images come from, how they are split and cut."""
+
+    root: str | None = entry(
+        None, doc="folder of pairs; default: sample photographs of installed packages"
+    )
+    layout: str = entry("auto", doc="layout of the folder; auto looks; photographs: clean ones")
+    rainy: str | None = entry(None, doc="folder of degraded images, with clean, in place of root")
+    clean: str | None = entry(None, doc="folder of clean images of the same names")
+    test_root: str | None = entry(None, doc="folder of the test pairs, if not part of root")
+    test_rainy: str | None = entry(None, doc="folder of degraded test images, with test_clean")
+    test_clean: str | None = entry(None, doc="folder of clean test images of the same names")
+    rain: RainSpec | None = entry(None, doc="rain for clean photographs")
+    patch: int = entry(128, least=8, doc="side of a training patch, pixels")
+    patches: int | None = entry(None, least=1, doc="size of a fixed pool; default: fresh ones")
+    batch: int = entry(8, least=1, doc="patches a step")
+    augment: bool = entry(True, doc="flips and quarter turns")
+    validation: float = entry(0.5, above=0, most=0.9, doc="share of images for validation")
+    test: float = entry(0.25, least=0, most=0.9, doc="share held out, where there is no test set")
+    limit: int | None = entry(None, least=2, doc="use the first so many images")
+    memory: float = entry(4.0, above=0, doc="GiB of decoded images to hold in memory")
+
+
+@spec_class
+class NamedSpec(Located):
+    """A name with parameters of its own, as in ``{name: adam, rate: 1e-3}`` or ``adam``."""
+
+    name: str
+    params: dict[str, Tree]
+
+
+@spec_class
+class TermSpec(Located):
+    """One term of an objective, as in ``{weight: 0.1, output: restored}`` or ``0.1``."""
+
+    weight: float
+    output: str
+    params: dict[str, Tree]
+
+
+_NAMED_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    ]
+}
+_TERM_SCHEMA = {
+    "anyOf": [
+        {"type": "number"},
+        {
+            "type": "object",
+            "properties": {"weight": {"type": "number"}, "output": {"type": "string"}},
+        },
+    ]
+}
+
+_OBJECTIVES_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": "object", "additionalProperties": _TERM_SCHEMA},
+}
+
+
+def _number(tree: Tree) -> float:
+    value = tree.value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise tree.error(f"expected a number, got {_shown(tree)}")
+    return float(value)
+
+
+def _text(tree: Tree, what: str) -> str:
+    if not isinstance(tree.value, str) or not tree.value:
+        raise tree.error(f"expected {what}, got {_shown(tree)}")
+    return tree.value
+
+
+def _shown(tree: Tree) -> str:
+    names = {"mapping": "a mapping", "sequence": "a list"}
+    return names.get(tree.kind) or ("nothing" if tree.value is None else repr(tree.value)[:60])
+
+
+def read_named(tree: Tree) -> NamedSpec:
+    """``NAME`` or ``{name: NAME, parameter: value, ...}``.
+
+    Raises:
+        SpecError: neither of both.
+    """
+    if tree.kind == "mapping":
+        params = dict(tree.value)
+        if "name" not in params:
+            raise tree.error("missing key 'name'", "such as {name: adam, rate: 1e-3}")
+        return NamedSpec(tree=tree, name=_text(params.pop("name"), "a name"), params=params)
+    return NamedSpec(tree=tree, name=_text(tree, "a name, or a mapping with one"), params={})
+
+
+def read_term(tree: Tree) -> TermSpec:
+    """``WEIGHT`` or ``{weight: WEIGHT, output: NAME, parameter: value, ...}``.
+
+    Raises:
+        SpecError: neither of both.
+    """
+    if tree.kind == "mapping":
+        params = dict(tree.value)
+        weight = _number(params.pop("weight")) if "weight" in params else 1.0
+        output = _text(params.pop("output"), "an output") if "output" in params else "restored"
+        return TermSpec(tree=tree, weight=weight, output=output, params=params)
+    return TermSpec(tree=tree, weight=_number(tree), output="restored", params={})
+
+
+def read_objectives(tree: Tree) -> dict[str, dict[str, TermSpec]]:
+    """Named sums of loss terms: ``{restoration: {ssim: 1, mse: 0.1}}``.
+
+    Raises:
+        SpecError: all errors at once.
+    """
+    if tree.kind != "mapping" or not tree.value:
+        raise tree.error(f"expected a mapping of named objectives, got {_shown(tree)}")
+    errors: list[SpecError] = []
+    objectives: dict[str, dict[str, TermSpec]] = {}
+    for name, terms in tree.value.items():
+        if terms.kind != "mapping" or not terms.value:
+            errors.append(terms.error(f"expected a mapping of losses, got {_shown(terms)}"))
+            continue
+        objectives[name] = {}
+        for loss, term in terms.value.items():
+            try:
+                objectives[name][loss] = read_term(term)
+            except SpecError as error:
+                errors.append(error)
+    raise_all(errors)
+    return objectives
+
+
+def _named(default: str | None, doc: str) -> Any:
+    if default is None:
+        return entry(read=read_named, schema=_NAMED_SCHEMA, doc=doc)
+    tree = tree_of(default, Location("default", 1, 1))
+    return entry(
+        default_factory=lambda: read_named(tree), read=read_named, schema=_NAMED_SCHEMA, doc=doc
+    )
+
+
+@spec_class
+class LevelSpec(Located):
+    """One level of a chain."""
+
+    name: str = entry(doc="name of the level, for log and checkpoint")
+    variables: str | list[str] = entry(doc="parameter groups, such as weights or architecture")
+    objective: str = entry(doc="name of an objective")
+    data: Literal["train", "validation", "all"] = entry("train", doc="the split its batches come from")
+    optimizer: NamedSpec = _named("adam", "optimizer of the level's variables")
+    schedule: NamedSpec = _named("constant", "learning rate over the run")
+    hypergradient: NamedSpec = _named("first_order", "how the levels below enter the gradient")
+    steps: int = entry(1, least=1, doc="steps each turn")
+    start: float = entry(0, least=0, doc="epoch (without epochs: fraction) in which it begins")
+    clip: float | None = entry(None, above=0, doc="largest gradient norm")
+
+
+@spec_class
+class PhaseSpec(Located):
+    """What search and training have in common: how long, and the chain of levels."""
+
+    epochs: float | None = entry(None, above=0, doc="passes over the first level's data")
+    steps: int | None = entry(None, least=1, doc="turns; in place of epochs")
+    budget: str | None = entry(None, doc="wall-clock time such as 90s, 10m, 2h; shortens the run")
+    levels: list[LevelSpec] = entry(default_factory=list, doc="the chain, innermost first")
+    checkpoint: float = entry(60.0, above=0, doc="seconds between checkpoints")
+
+
+@spec_class
+class SearchSpec(PhaseSpec):
+    """The search."""
+
+    relaxation: NamedSpec = _named("softmax", "from logits to mixing weights")
+    start_spread: float = entry(0.0, least=0, doc="standard deviation of the first logits")
+
+
+@spec_class
+class TrainSpec(PhaseSpec):
+    """Training of the derived network."""
+
+    weights: Literal["search", "fresh"] = entry(
+        "search", key="from", doc="carry the searched weights over, or start anew"
+    )
+
+
+@spec_class
+class EvaluateSpec(Located):
+    """How results are measured."""
+
+    protocols: list[str] = entry(
+        default_factory=lambda: ["prenet"], doc="metric protocols; the first is quoted"
+    )
+    limit: int | None = entry(None, least=1, doc="measure the first so many images")
+
+
+@spec_class
+class RecipeSpec(Located):
+    """A whole recipe file, ``extends`` already followed."""
+
+    format: int = entry(doc="version of the file format", least=1)
+    recipe: str = entry(doc="name of the recipe; names its run folders")
+    description: str | None = entry(None, doc="one line for listings")
+    space: Tree = entry(doc="a path, a shipped name, or the space itself")
+    plugins: list[str] = entry(default_factory=list, doc="Python files that add names")
+    seed: int = entry(0, least=0, doc="of everything random")
+    device: str = entry("auto", doc="auto, cpu, cuda, cuda:1")
+    precision: Literal["auto", "fp32", "bf16"] = entry(
+        "auto", doc="auto measures whether bf16 autocast is faster"
+    )
+    deterministic: bool | Literal["auto"] = entry("auto", doc="auto: on a CPU")
+    threads: int | None = entry(None, least=1, doc="CPU threads; written down when measured")
+    data: DataSpec = entry(doc="images, splits, patches")
+    objectives: dict[str, dict[str, TermSpec]] = entry(
+        read=read_objectives, schema=_OBJECTIVES_SCHEMA, doc="named sums of loss terms"
+    )
+    search: SearchSpec = entry(doc="the search")
+    train: TrainSpec = entry(doc="training of the derived network")
+    evaluate: EvaluateSpec | None = entry(None, doc="metrics")
+
+
+def read_recipe(tree: Tree) -> RecipeSpec:
+    """A recipe from its located tree, after ``extends`` and overrides.
+
+    Raises:
+        SpecError: all errors of form at once, each with its place.
+    """
+    check_format(tree, "recipe")
+    return read(tree, RecipeSpec)

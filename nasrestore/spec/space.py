@@ -1,0 +1,182 @@
+"""A search space as YAML says it: what is fixed and what may vary. Nothing is resolved here.
+
+Expressions stay expressions, node sets stay strings: ``graph/compile.py`` gives them a meaning.
+Every instance carries the located tree that it was read from, so that later checks can say where.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from nasrestore.spec.schema import Located, Value, entry, read, spec_class
+from nasrestore.spec.source import Tree, parse_yaml, read_yaml
+
+FORMAT = 1
+
+
+@spec_class
+class InputSpec(Located):
+    """One named input of the network."""
+
+    channels: int = entry(doc="channels of the input image", least=1)
+
+
+@spec_class
+class CandidateSpec(Located):
+    """An operation with its parameters."""
+
+    op: str = entry(doc="name of an operation")
+    params: dict[str, Tree] = entry(
+        key="with", default_factory=dict, doc="parameters of the operation"
+    )
+    name: str | None = entry(None, doc="how genotypes call this candidate")
+
+
+@spec_class
+class ChoiceSpec(Located):
+    """Operations of which one is decided for."""
+
+    choice: list[str | CandidateSpec] = entry(doc="the candidates")
+
+
+@spec_class
+class NodeSpec(Located):
+    """A node, or a chain of copies of it."""
+
+    op: str | ChoiceSpec = entry(doc="an operation, or a choice between some")
+    params: dict[str, Tree] = entry(
+        key="with", default_factory=dict, doc="parameters; of a choice, for all that take them"
+    )
+    reads: str | list[str] | None = entry(
+        None, doc="what the first copy reads (several are concatenated); default: the node before"
+    )
+    repeat: Value | None = entry(None, least=1, doc="number of copies, each reading the one before")
+    between: str | CandidateSpec | None = entry(None, doc="an operation between the copies only")
+    group: str = entry("weights", doc="parameter group that a level can own")
+
+
+@spec_class
+class KeepSpec(Located):
+    """How many candidates of a link group stay."""
+
+    per: Literal["group", "node"] = entry("group", doc="k of the whole group, or k into each node")
+    k: Value = entry(doc="number of links that stay", least=0)
+
+
+@spec_class
+class LinkSpec(Located):
+    """Links from every node of one set to every node of another, in one direction."""
+
+    source: str | list[str] = entry(key="from", doc="nodes, such as encoder, encoder.3, encoder.1-4")
+    target: str | list[str] = entry(key="to", doc="nodes that the links lead to")
+    direction: Literal["same", "up", "down", "any"] = entry(
+        "any", doc="up leads to a higher resolution, down to a lower one"
+    )
+    join: Literal["add", "concat"] = entry(
+        "add", doc="add to the node's main input, or append to its channels"
+    )
+    adapter: str | CandidateSpec | None = entry(
+        None, doc="operation that fits the channels; default: conv_1x1 where they differ"
+    )
+    keep: Value | KeepSpec | None = entry(
+        None, least=0, doc="how many stay; default: all, with nothing to decide; 0: none"
+    )
+    group: str = entry("weights", doc="parameter group of the adapters")
+
+
+@spec_class
+class RecursionSpec(Located):
+    """The network applied several times, each stage reading what the one before put out."""
+
+    stages: Value = entry(doc="number of stages", least=1)
+    state: str = entry(doc="the output that the next stage reads under the same name")
+    start: str = entry(doc="the input that the first stage reads in its place")
+    weights: Literal["shared", "own"] = entry("shared", doc="one set of weights, or one a stage")
+    norm: Literal["shared", "per_stage"] = entry(
+        "shared", doc="batch normalisation of shared weights: one, or one a stage"
+    )
+
+
+@spec_class
+class OutputSpec(Located):
+    """A named output."""
+
+    source: str = entry(key="from", doc="the node that computes it")
+    add: str | None = entry(None, doc="an input, or the state, that is added to it (a residual)")
+
+
+@spec_class
+class MacsLimitSpec(Located):
+    """A limit on multiply-adds, at a size."""
+
+    most: Value = entry(doc="multiply-adds", least=1)
+    at: str = entry("128x128", doc="HEIGHTxWIDTH")
+
+
+@spec_class
+class LimitsSpec(Located):
+    """What a derived network may cost at most."""
+
+    parameters: Value | None = entry(None, doc="number of parameters", least=1)
+    macs: Value | MacsLimitSpec | None = entry(
+        None, doc="multiply-adds of convolutions, at 128x128 unless told", least=1
+    )
+
+
+@spec_class
+class SpaceSpec(Located):
+    """A whole space file."""
+
+    format: int = entry(doc="version of the file format", least=1)
+    space: str = entry(doc="name of the space")
+    description: str | None = entry(None, doc="one line for listings")
+    inputs: dict[str, InputSpec] = entry(doc="the named inputs", names=True)
+    constants: dict[str, Value] = entry(
+        default_factory=dict, doc="values that $name stands for", names=True
+    )
+    recursion: RecursionSpec | None = entry(None, doc="stages with a carried state")
+    nodes: dict[str, NodeSpec] = entry(doc="nodes, in order", names=True)
+    links: dict[str, LinkSpec] = entry(default_factory=dict, doc="link groups", names=True)
+    outputs: dict[str, str | OutputSpec] = entry(doc="the named outputs", names=True)
+    limits: LimitsSpec | None = entry(None, doc="hard limits of a derived network")
+
+
+def read_space(tree: Tree) -> SpaceSpec:
+    """A space from its located tree.
+
+    Raises:
+        SpecError: all errors of form at once, each with its place.
+    """
+    check_format(tree, "space")
+    return read(tree, SpaceSpec)
+
+
+def load_space_spec(path: str | os.PathLike[str]) -> SpaceSpec:
+    """A space from a file."""
+    return read_space(read_yaml(path))
+
+
+def parse_space(text: str, name: str = "<space>") -> SpaceSpec:
+    """A space from YAML text."""
+    return read_space(parse_yaml(text, name))
+
+
+def check_format(tree: Tree, kind: str) -> None:
+    """Refuses a file of another version, or of another kind, before its keys are complained of.
+
+    Raises:
+        SpecError: it is not a mapping, or its ``format`` is not this version's.
+    """
+    if tree.kind != "mapping":
+        raise tree.error(f"expected a {kind} (a mapping of keys), got {type(tree.value).__name__}")
+    kinds = [k for k in ("recipe", "space", "decisions") if k in tree.value]
+    if kind == "space" and "recipe" in kinds:
+        raise tree.error("this is a recipe, not a space")
+    version = tree.value.get("format")
+    if version is not None and version.kind == "scalar" and type(version.value) is int:
+        if version.value != FORMAT:
+            raise version.error(
+                f"format {version.value} is not known, this version reads format {FORMAT}",
+                "the file was written for another version of nasrestore",
+            )
