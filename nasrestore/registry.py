@@ -61,10 +61,14 @@ class Registry:
         self._entries: dict[str, Entry] = {}
 
     def declare(self, name: str, signature: Any) -> None:
-        """States the signature of a built-in without importing its implementation."""
-        if name in self._entries:
+        """States the signature of a built-in without importing its implementation.
+
+        The implementation may have been imported before.
+        """
+        entry = self._entries.setdefault(name, Entry(name))
+        if entry.signature is not None:
             raise ValueError(f"{self.kind} {name!r} is declared twice")
-        self._entries[name] = Entry(name, signature=signature)
+        entry.signature = signature
 
     def __call__(self, name: str, *, signature: Any = None) -> Callable[[Factory], Factory]:
         """A decorator that attaches a factory to ``name``.
@@ -153,6 +157,13 @@ schedule = Registry("schedule")
 KINDS: dict[str, Registry] = {
     registry.kind: registry
     for registry in (
-        operation, loss, metric, dataset, relaxation, hypergradient, optimizer, schedule
+        operation,
+        loss,
+        metric,
+        dataset,
+        relaxation,
+        hypergradient,
+        optimizer,
+        schedule,
     )
 }

@@ -178,7 +178,8 @@ def from_tensor(tensor: torch.Tensor, dtype: Any = np.uint8) -> np.ndarray:
     """``C H W`` in [0, 1] to ``H W C`` uint8 or uint16, clamped and rounded to nearest."""
     top = np.iinfo(dtype).max
     planes = tensor.detach().cpu().float().clamp(0, 1).mul(top).round()
-    return np.ascontiguousarray(planes.numpy().transpose(1, 2, 0)).astype(dtype)
+    pixels: np.ndarray = planes.numpy().transpose(1, 2, 0).astype(dtype)
+    return np.ascontiguousarray(pixels)
 
 
 def to_eight_bit(pixels: np.ndarray) -> np.ndarray:

@@ -150,7 +150,8 @@ def read_pair_list(path: str | Path, *, check_sizes: bool = True) -> list[Pair]:
         pairs.append(Pair(identity_of(path.parent, clean), rainy, clean))
     if not pairs:
         raise NasRestoreError(f"the list {path} names no pair", hint="a line is 'rainy clean'")
-    missing = [file for pair in pairs for file in (pair.rainy, pair.clean) if not _is_file(file)]
+    files = [file for pair in pairs for file in (pair.rainy, pair.clean) if file is not None]
+    missing = [file for file in files if not file.is_file()]
     if missing:
         raise NasRestoreError(f"{path} names {some_of(missing, 'missing file')}")
     if check_sizes:
@@ -279,7 +280,3 @@ def _check_even(pair: Pair, width: int) -> None:
 
 def _without_leading_zeros(key: str) -> str:
     return re.sub(r"0*([0-9]+)", r"\1", key)
-
-
-def _is_file(path: Path | None) -> bool:
-    return path is not None and path.is_file()

@@ -90,7 +90,8 @@ def rain_layer(
         flat[2] = np.copysign(math.pi / 2, flat[2]) - flat[2]
         log_gap += _log_gap(width, height, flat).T
     layer = -np.expm1(log_gap)
-    return np.clip(_blurred(layer, _uniform(model.blur, generator)), 0, 1).astype(np.float32)
+    layer = _blurred(layer, _uniform(model.blur, generator)).astype(np.float32)
+    return np.clip(layer, 0, 1)
 
 
 def add_rain(clean: np.ndarray, model: RainModel, generator: np.random.Generator) -> np.ndarray:

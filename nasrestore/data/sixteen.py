@@ -29,7 +29,7 @@ _PACKED = {
 def is_sixteen_bit(image: PIL.Image.Image) -> bool:
     """Whether an opened, not yet loaded PNG or TIFF holds unsigned 16-bit channels."""
     if image.format == "PNG":
-        return any(";16" in str(tile[3]) for tile in image.tile)
+        return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
         formats = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))

@@ -104,14 +104,15 @@ class Restorer:
         """
         if images.ndim != 4 or images.numel() == 0:
             raise ValueError(f"N C H W with at least one pixel expected, got {tuple(images.shape)}")
+        _, channels, height, width = images.shape
         results = []
-        for image in images.detach().split(1):
+        for image in torch.split(images.detach(), 1):
 
             def read(rows: np.ndarray, columns: np.ndarray, image: Tensor = image) -> Tensor:
                 down, across = (torch.from_numpy(i).to(image.device) for i in (rows, columns))
                 return image[:, :, down][..., across].float()
 
-            results.append(self._restore(read, tuple(image.shape[1:]), progress))
+            results.append(self._restore(read, (channels, height, width), progress))
         return torch.cat(results)
 
     def _restore_pixels(self, pixels: np.ndarray, progress: Progress | None) -> Tensor:

@@ -68,7 +68,8 @@ class RunLog:
 
     Args:
         path: the ``log.jsonl``; folders above are made as needed.
-        tensorboard_dir: where TensorBoard's files go, made at the first step; None for none.
+        tensorboard_dir: where TensorBoard's files go, made at the first step; None for none. Phases
+            that count their steps anew want a folder each.
         clock: monotonic seconds.
 
     Raises:
@@ -178,13 +179,22 @@ class RunLog:
                 self._writer = SummaryWriter(self._tensorboard_dir, purge_step=self._purge_step)
         return self._writer
 
-    def truncate_after(self, step: int) -> None:
+    def truncate_after(self, step: int, **of: Any) -> None:
         """Drops the lines of later steps, so that a resumed run does not log them twice.
 
         Events stay. ``elapsed`` goes on from the last line that is left.
+
+        Args:
+            of: fields that tell the steps to look at, such as ``phase="train"`` in a log where
+                the search before has counted, too; by default all.
         """
-        records = read_log(self.path)
-        kept = [line for line in records if "event" in line or line.get("step", step) <= step]
+
+        def is_dropped(line: dict[str, Any]) -> bool:
+            if "event" in line or line["step"] <= step:
+                return False
+            return all(line.get(name) == value for name, value in of.items())
+
+        kept = [line for line in read_log(self.path) if not is_dropped(line)]
         self._purge_step = step + 1
         self._close_writer()
         self._file.close()
@@ -235,6 +245,7 @@ def _read_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = dict(json.loads(line))
         if "event" not in record:
+            record["step"] = int(record["step"])
             record["terms"] = {name: float(value) for name, value in record["terms"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NasRestoreError(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 
 from nasrestore.errors import RunStopped
@@ -118,9 +117,7 @@ class Loop:
 
     def save(self) -> Path:
         """A checkpoint of this moment."""
-        return save_checkpoint(
-            self.checkpoints, self.state_dict(), step=self.turn, kind=self.phase
-        )
+        return save_checkpoint(self.checkpoints, self.state_dict(), step=self.turn, kind=self.phase)
 
     def resume(self) -> bool:
         """Goes on from the newest checkpoint, if there is one; what the log has beyond it goes."""
@@ -130,7 +127,8 @@ class Loop:
         checkpoint = load_checkpoint(self.checkpoints, map_location=device, kind=self.phase)
         for note in checkpoint.notes:
             self.observer.message(note)
-        self.load_state_dict(_random_on_cpu(checkpoint))
+        self.load_state_dict(checkpoint)
+        self.log.truncate_after(self.turn - 1, phase=self.phase)
         return True
 
     # -- running -----------------------------------------------------------------------------
@@ -207,32 +205,10 @@ class Loop:
         if architecture is not None:
             strengths = architecture.strengths()
             if self.turn % every == 0 or self.turn == self.plan.total:
-                self.log.event(
-                    "strengths", phase=self.phase, turn=self.turn, strengths=strengths
-                )
+                self.log.event("strengths", phase=self.phase, turn=self.turn, strengths=strengths)
             for choice in architecture.choices:
                 best = max(range(len(choice.candidates)), key=strengths[choice.name].__getitem__)
                 leading[choice.name] = (choice.candidates[best], strengths[choice.name][best])
         self.observer.turn(
             TurnReport(self.phase, self.turn, self.plan.total, left, records, leading)
         )
-
-
-def _random_on_cpu(state: dict[str, Any]) -> dict[str, Any]:
-    """Generators' states belong on the CPU, wherever the checkpoint was mapped to."""
-
-    def moved(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and value.dtype == torch.uint8:
-            return value.cpu()
-        if isinstance(value, dict):
-            return {key: moved(item) for key, item in value.items()}
-        return [moved(item) for item in value] if isinstance(value, list) else value
-
-    return {
-        **state,
-        "random": moved(state["random"]),
-        "levels": {
-            name: {**level, "batches": moved(level["batches"])}
-            for name, level in state["levels"].items()
-        },
-    }

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from nasrestore.registry import schedule
@@ -25,21 +26,21 @@ def constant() -> Schedule:
 
 
 @schedule("step")
-def step(after: Sequence[float], factor: float) -> Schedule:
+def step(after: Sequence[float], factor: float = 0.2) -> Schedule:
     """The multiplier ``factor ** k`` once the first ``k`` of the fractions ``after`` are reached.
 
     Args:
         after: fractions of the progress in [0, 1], rising.
-        factor: a positive number, such as 0.2.
+        factor: a number that is not negative.
 
     Raises:
-        ValueError: the fractions do not rise within [0, 1], or the factor is not positive.
+        ValueError: the fractions do not rise within [0, 1], or the factor is negative.
     """
     fractions = list(after)
     if fractions != sorted(fractions) or not all(0 <= fraction <= 1 for fraction in fractions):
         raise ValueError(f"expected rising fractions in [0, 1], got {fractions}")
-    if not 0 < factor < math.inf:
-        raise ValueError(f"expected a positive factor, got {factor}")
+    if not 0 <= factor < math.inf:
+        raise ValueError(f"expected a factor from 0 up, got {factor}")
     return lambda progress: float(factor ** bisect_right(fractions, progress))
 
 
@@ -138,32 +139,30 @@ def _fitting(seconds: float, seconds_per_step: float, most: int) -> int:
 class Replanner:
     """Shortens a plan while it runs, so that a wall-clock budget holds on a noisy machine.
 
-    Called after every step, a run ends by 1.05 times its budget and the length of one step. It
-    never lengthens a plan: a short slow-down in the past is not made good.
+    Called after every step, a run ends by 1.05 times its budget and the length of one step. Since
+    it never lengthens a plan, it must not be misled by a hiccup: the pace is the median over the
+    last stretches of 1% of the budget each, and counts once there are some.
 
     Args:
         plan: the plan to begin with.
         budget_seconds: the time that the steps may take; None for no limit.
         tolerance: by which fraction the projected end may exceed the budget.
-        patience: the fraction of the budget over which the pace is measured before it counts.
     """
 
+    STRETCH = 0.01
+    LEAST_STRETCHES = 7
+    MOST_STRETCHES = 15
+
     def __init__(
-        self,
-        plan: Plan,
-        budget_seconds: float | None,
-        *,
-        tolerance: float = 0.05,
-        patience: float = 0.05,
+        self, plan: Plan, budget_seconds: float | None, *, tolerance: float = 0.05
     ) -> None:
         if budget_seconds is not None and not budget_seconds > 0:
             raise ValueError(f"expected a positive budget, got {budget_seconds} s")
         self.plan = plan
         self.budget_seconds = budget_seconds
         self.tolerance = tolerance
-        self.patience = patience
-        # The first step pays for set-up; the pace is that of the steps after it.
-        self._first: tuple[int, float] | None = None
+        self._stretch_start: tuple[int, float] | None = None
+        self._paces: list[float] = []
 
     def update(self, step: int, elapsed: float) -> Plan:
         """The plan from here on: the same, or a shorter one.
@@ -174,27 +173,37 @@ class Replanner:
         """
         if self.budget_seconds is None or step >= self.plan.total:
             return self.plan
-        if self._first is None:
-            self._first = (step, elapsed)
+        self._measure(step, elapsed, self.STRETCH * self.budget_seconds)
         left = self.budget_seconds - elapsed
-        measured = elapsed - self._first[1]
-        if left > 0 and measured < self.patience * self.budget_seconds:
-            return self.plan
-        pace = measured / max(1, step - self._first[0])
+        pace = median(self._paces) if len(self._paces) >= self.LEAST_STRETCHES else 0.0
         projected = elapsed + pace * (self.plan.total - step)
         if projected > (1 + self.tolerance) * self.budget_seconds:
             total = step + _fitting(left, pace, self.plan.total - step)
             self.plan = self.plan.shortened(step, total)
         return self.plan
 
+    def _measure(self, step: int, elapsed: float, stretch_seconds: float) -> None:
+        if self._stretch_start is None:
+            # The steps up to the first call pay for set-up and tell nothing about the pace.
+            self._stretch_start = (step, elapsed)
+        start, since = self._stretch_start
+        if step > start and elapsed - since >= stretch_seconds:
+            self._paces = [*self._paces, (elapsed - since) / (step - start)][-self.MOST_STRETCHES :]
+            self._stretch_start = (step, elapsed)
+
     def state_dict(self) -> dict[str, Any]:
-        """The plan and the pace so far, as plain data."""
-        first = None if self._first is None else list(self._first)
-        return {"plan": asdict(self.plan), "first": first, "budget_seconds": self.budget_seconds}
+        """The plan, the budget and the pace so far, as plain data."""
+        return {
+            "plan": asdict(self.plan),
+            "budget_seconds": self.budget_seconds,
+            "stretch_start": None if self._stretch_start is None else list(self._stretch_start),
+            "paces": list(self._paces),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on with the plan, the pace and the budget of ``state_dict``."""
+        """Goes on with what ``state_dict`` gave."""
+        start = state["stretch_start"]
         self.plan = Plan(**state["plan"])
-        first = state["first"]
-        self._first = None if first is None else (int(first[0]), float(first[1]))
         self.budget_seconds = state["budget_seconds"]
+        self._stretch_start = None if start is None else (int(start[0]), float(start[1]))
+        self._paces = list(state["paces"])

@@ -21,7 +21,7 @@ from nasrestore.spec.leaf import (
     Whole,
     leaves,
 )
-from nasrestore.spec.schema import Located, SpecField, fields_of
+from nasrestore.spec.schema import FieldSchema, Located, fields_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
@@ -58,7 +58,7 @@ def _object(cls: type, definitions: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _property(member: SpecField, definitions: dict[str, Any]) -> dict[str, Any]:
+def _property(member: FieldSchema, definitions: dict[str, Any]) -> dict[str, Any]:
     if member.read is None:
         schema = _value(member.hint, member, definitions)
     else:
@@ -69,7 +69,7 @@ def _property(member: SpecField, definitions: dict[str, Any]) -> dict[str, Any]:
     return {**schema, **about, **_default(member)}
 
 
-def _default(member: SpecField) -> dict[str, Any]:
+def _default(member: FieldSchema) -> dict[str, Any]:
     if member.required:
         return {}
     factory = member.default_factory
@@ -82,12 +82,12 @@ def _default(member: SpecField) -> dict[str, Any]:
         return {}  # JSON has no infinity, and a reader's own objects are not plain data
 
 
-def _value(hint: Any, member: SpecField, definitions: dict[str, Any]) -> dict[str, Any]:
+def _value(hint: Any, member: FieldSchema, definitions: dict[str, Any]) -> dict[str, Any]:
     schemas = [_leaf(leaf, member, definitions) for leaf in leaves(hint)]
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
-def _leaf(leaf: Leaf, member: SpecField, definitions: dict[str, Any]) -> dict[str, Any]:
+def _leaf(leaf: Leaf, member: FieldSchema, definitions: dict[str, Any]) -> dict[str, Any]:
     if isinstance(leaf, Anything):
         return {}
     if isinstance(leaf, Calculated):

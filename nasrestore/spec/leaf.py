@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol, TypeAlias, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, Union, get_args, get_origin
 
 from nasrestore.registry import nearest
 from nasrestore.spec.expression import Expression, ExpressionError, is_expression, parse_expression
@@ -60,11 +60,14 @@ class Descent(Protocol):
 class Leaf:
     """Base of the leaves; a plain one takes nothing."""
 
+    called: ClassVar[str] = "nothing"
+
     def accepts(self, tree: Tree) -> bool:
         return False
 
-    def expectation(self, bounds: Bounds) -> str:
-        raise NotImplementedError
+    def expected(self, bounds: Bounds) -> tuple[str, ...]:
+        """What messages say that it takes; several where it takes several."""
+        return (self.called,)
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         """The Python value of a tree that the leaf accepts.
@@ -84,11 +87,10 @@ class Leaf:
 class Anything(Leaf):
     """``Tree``: any value, kept as it is."""
 
+    called = "anything"
+
     def accepts(self, tree: Tree) -> bool:
         return True
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "anything"
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         return tree
@@ -98,33 +100,30 @@ class Anything(Leaf):
 class Null(Leaf):
     """``None``: null, or nothing at all."""
 
+    called = "null"
+
     def accepts(self, tree: Tree) -> bool:
         return tree.value is None
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "null"
 
 
 @dataclass(frozen=True)
 class Flag(Leaf):
     """``bool``."""
 
+    called = "true or false"
+
     def accepts(self, tree: Tree) -> bool:
         return isinstance(tree.value, bool)
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "true or false"
 
 
 @dataclass(frozen=True)
 class Text(Leaf):
     """``str``."""
 
+    called = "a string"
+
     def accepts(self, tree: Tree) -> bool:
         return isinstance(tree.value, str)
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "a string"
 
     def hint(self, tree: Tree) -> str | None:
         return "put it in quotes" if isinstance(tree.value, (bool, int, float)) else None
@@ -137,8 +136,8 @@ class Whole(Leaf):
     def accepts(self, tree: Tree) -> bool:
         return isinstance(tree.value, int) and not isinstance(tree.value, bool)
 
-    def expectation(self, bounds: Bounds) -> str:
-        return f"an integer {bounds}".rstrip()
+    def expected(self, bounds: Bounds) -> tuple[str, ...]:
+        return (f"an integer {bounds}".rstrip(),)
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         if not reader.bounds.admit(tree.value):
@@ -156,8 +155,8 @@ class Real(Leaf):
     def accepts(self, tree: Tree) -> bool:
         return isinstance(tree.value, (int, float)) and not isinstance(tree.value, bool)
 
-    def expectation(self, bounds: Bounds) -> str:
-        return f"a number {bounds}".rstrip()
+    def expected(self, bounds: Bounds) -> tuple[str, ...]:
+        return (f"a number {bounds}".rstrip(),)
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         if not reader.bounds.admit(tree.value):
@@ -175,8 +174,8 @@ class Calculated(Real):
     def accepts(self, tree: Tree) -> bool:
         return is_expression(tree.value) or super().accepts(tree)
 
-    def expectation(self, bounds: Bounds) -> str:
-        return f"{super().expectation(bounds)}, an expression such as $width * 2"
+    def expected(self, bounds: Bounds) -> tuple[str, ...]:
+        return (*super().expected(bounds), "an expression such as $width * 2")
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         if not isinstance(tree.value, str):
@@ -204,9 +203,9 @@ class OneOf(Leaf):
         value = tree.value
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
 
-    def expectation(self, bounds: Bounds) -> str:
+    def expected(self, bounds: Bounds) -> tuple[str, ...]:
         names = ", ".join(map(repr, self.choices))
-        return names if len(self.choices) == 1 else f"one of {names}"
+        return (names if len(self.choices) == 1 else f"one of {names}",)
 
     def hint(self, tree: Tree) -> str | None:
         if not isinstance(tree.value, str):
@@ -219,13 +218,12 @@ class OneOf(Leaf):
 class Nested(Leaf):
     """Another located dataclass."""
 
+    called = "a mapping"
+
     cls: type
 
     def accepts(self, tree: Tree) -> bool:
         return tree.kind == "mapping"
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "a mapping"
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         return reader.nested(tree, self.cls)
@@ -235,13 +233,12 @@ class Nested(Leaf):
 class MappingOf(Leaf):
     """``dict[str, X]``."""
 
+    called = "a mapping"
+
     item: Any
 
     def accepts(self, tree: Tree) -> bool:
         return tree.kind == "mapping"
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "a mapping"
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         for name, child in tree.value.items():
@@ -253,14 +250,13 @@ class MappingOf(Leaf):
 class ListOf(Leaf):
     """``list[X]`` or ``tuple[X, ...]``, which is what ``make`` makes."""
 
+    called = "a list"
+
     item: Any
     make: type
 
     def accepts(self, tree: Tree) -> bool:
         return tree.kind == "sequence"
-
-    def expectation(self, bounds: Bounds) -> str:
-        return "a list"
 
     def convert(self, tree: Tree, reader: Descent) -> Any:
         return self.make(reader.value(child, self.item) for child in tree.value)
@@ -271,9 +267,10 @@ class ListOf(Leaf):
 
 
 def _quoted_number(tree: Tree) -> bool:
-    # no other string is one of a number's spellings: unquoted, it would have been read as such
+    # a string that looks like a number can only have been in quotes
     text = tree.value
-    return isinstance(text, str) and len(text) < 40 and not isinstance(resolve_plain(text), str)
+    value = resolve_plain(text) if isinstance(text, str) and len(text) < 40 else None
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 _SIMPLE: dict[Any, Leaf] = {

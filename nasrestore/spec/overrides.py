@@ -105,9 +105,9 @@ def merge(base: Tree, over: Tree) -> Tree:
 def _parse_keys(text: str, place: Location) -> Keys:
     keys: list[str | int] = []
     at = 0
-    while at < len(text):
+    while at < len(text) and text[0] not in ".[":
         part = _PART.match(text, at)
-        if part is None or (at == 0 and part["index"]):
+        if part is None:
             break
         word = part["key"] or part["index"]
         keys.append(int(word) if _INDEX.fullmatch(word) else word)

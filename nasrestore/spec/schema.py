@@ -108,7 +108,7 @@ def _hashable(value: object) -> object:
 
 
 @dataclass(frozen=True)
-class SpecField:
+class FieldSchema:
     """One field of a spec class with its annotation resolved, as the reader needs it."""
 
     name: str
@@ -142,7 +142,7 @@ class SpecField:
         return self.default_factory()
 
 
-def fields_of(cls: type) -> tuple[SpecField, ...]:
+def fields_of(cls: type) -> tuple[FieldSchema, ...]:
     """The fields of a spec class, in order, without ``tree``.
 
     Raises:
@@ -152,7 +152,7 @@ def fields_of(cls: type) -> tuple[SpecField, ...]:
 
 
 @cache
-def _fields_of(cls: type) -> tuple[SpecField, ...]:
+def _fields_of(cls: type) -> tuple[FieldSchema, ...]:
     hints = get_type_hints(cls)
     found = []
     for member in fields(cls):
@@ -163,7 +163,7 @@ def _fields_of(cls: type) -> tuple[SpecField, ...]:
         if not settings.get("read"):
             leaves(hint)
         found.append(
-            SpecField(member.name, key, hint, member.default, member.default_factory, **settings)
+            FieldSchema(member.name, key, hint, member.default, member.default_factory, **settings)
         )
     return tuple(found)
 
@@ -202,7 +202,7 @@ class Reader:
             return _FAILED
         return self._caught(tree, lambda: cls(tree=tree, **values))
 
-    def _member(self, tree: Tree, member: SpecField) -> Any:
+    def _member(self, tree: Tree, member: FieldSchema) -> Any:
         child = tree.value.get(member.key)
         if child is None:
             if not member.required:
@@ -231,7 +231,7 @@ class Reader:
 class _FieldReader:
     """Reads the value of one field; what :class:`~nasrestore.spec.leaf.Leaf` goes on with."""
 
-    def __init__(self, reader: Reader, member: SpecField) -> None:
+    def __init__(self, reader: Reader, member: FieldSchema) -> None:
         self.reader = reader
         self.errors = reader.errors
         self.bounds = member.bounds
@@ -261,7 +261,8 @@ class _FieldReader:
             self.errors.append(tree.error(f"{name!r} is not a name", rule, key=True))
 
     def _mismatch(self, tree: Tree, candidates: tuple[Leaf, ...]) -> SpecError:
-        *others, last = dict.fromkeys(leaf.expectation(self.bounds) for leaf in candidates)
+        names = [name for leaf in candidates for name in leaf.expected(self.bounds)]
+        *others, last = dict.fromkeys(names)  # two members may be called the same
         expected = f"{', '.join(others)} or {last}" if others else last
         hints = [leaf.hint(tree) for leaf in candidates if not leaf.accepts(tree)]
         hint = next((hint for hint in hints if hint is not None), None)

@@ -228,8 +228,8 @@ def test_no_run_says_how_to_make_one() -> None:
 
 def test_what_is_no_run_is_said() -> None:
     run = new(Path("runs/first"))
-    with pytest.raises(NasRestoreError, match="fisrt is not there") as caught:
-        open_run(Path("runs/fisrt"))
+    with pytest.raises(NasRestoreError, match="fist is not there") as caught:
+        open_run(Path("runs/fist"))
     assert caught.value.hint == "did you mean runs/first?"
     with pytest.raises(NasRestoreError, match="is a file"):
         open_run(run.recipe)

@@ -101,6 +101,19 @@ def test_resume_drops_later_steps_and_keeps_events(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["log.jsonl"]
 
 
+def test_a_phase_drops_no_steps_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with RunLog(path) as log:
+        for phase in ("search", "train"):
+            for number in range(4):
+                log.step(number, "weights", {"loss": 1.0}, phase=phase)
+        log.truncate_after(0, phase="train")
+    assert [(line["phase"], line["step"]) for line in read_log(path)[1:]] == [
+        *(("search", number) for number in range(4)),
+        ("train", 0),
+    ]
+
+
 def test_truncating_changes_no_line_that_stays(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with RunLog(path) as log:

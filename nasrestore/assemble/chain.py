@@ -1,0 +1,90 @@
+"""Chains of levels from a recipe's ``levels``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+import nasrestore.search.schedule  # noqa: F401  attaches the factories
+from nasrestore import registry
+from nasrestore.assemble.network import make, objective
+from nasrestore.graph.recipe_check import named
+from nasrestore.network.build import GraphNetwork
+from nasrestore.search.level import BatchStream, Level
+from nasrestore.search.objective import Objective
+from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec
+
+
+@registry.optimizer("adam")
+def adam(variables: Any, *, rate: float, betas: Any, weight_decay: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(variables, lr=rate, betas=tuple(betas), weight_decay=weight_decay)
+
+
+@registry.optimizer("adamw")
+def adamw(variables: Any, *, rate: float, betas: Any, weight_decay: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(variables, lr=rate, betas=tuple(betas), weight_decay=weight_decay)
+
+
+@registry.optimizer("sgd")
+def sgd(
+    variables: Any, *, rate: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    return torch.optim.SGD(variables, lr=rate, momentum=momentum, weight_decay=weight_decay)
+
+
+def schedule(phase: PhaseSpec, level: LevelSpec) -> Callable[[float], float]:
+    """The level's schedule; what the recipe says in epochs becomes shares of the run."""
+    values = named(registry.schedule, level.schedule) or {}
+    if "after" in values and phase.epochs is not None:
+        values["after"] = [epoch / phase.epochs for epoch in values["after"]]
+    made: Callable[[float], float] = registry.schedule.factory(level.schedule.name)(**values)
+    return made
+
+
+def chain(
+    recipe: RecipeSpec,
+    phase: PhaseSpec,
+    network: GraphNetwork,
+    streams: Callable[[LevelSpec], BatchStream],
+    device: torch.device,
+) -> list[Level]:
+    """The levels of a phase, innermost first.
+
+    Args:
+        streams: gives the batches of a level.
+    """
+    groups = network.parameter_groups()
+    objectives: dict[str, Objective] = {}
+    levels = []
+    for i, spec in enumerate(phase.levels):
+        if spec.objective not in objectives:
+            objectives[spec.objective] = objective(recipe, spec.objective, network, device)
+        variables = _variables(spec, groups)
+        levels.append(
+            Level(
+                name=spec.name,
+                variables=variables,
+                objective=objectives[spec.objective],
+                batches=streams(spec),
+                optimizer=make(
+                    registry.optimizer, spec.optimizer, variables=list(variables.values())
+                ),
+                schedule=schedule(phase, spec),
+                hypergradient=make(registry.hypergradient, spec.hypergradient),
+                steps=spec.steps,
+                start=spec.start / phase.epochs if phase.epochs else spec.start,
+                clip=spec.clip,
+                keeps_statistics=i == 0,
+            )
+        )
+    return levels
+
+
+def _variables(
+    spec: LevelSpec, groups: Mapping[str, Mapping[str, torch.nn.Parameter]]
+) -> dict[str, torch.nn.Parameter]:
+    """The parameters of the level's groups; a group may be gone from a derived network."""
+    names = [spec.variables] if isinstance(spec.variables, str) else spec.variables
+    return {k: p for name in names for k, p in groups.get(name, {}).items()}

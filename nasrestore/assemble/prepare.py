@@ -1,0 +1,94 @@
+"""A recipe read, its plugins imported, its space compiled, everything checked. Torch-free by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasrestore.errors import NasRestoreError, SpecError
+from nasrestore.graph.compile import compile_space
+from nasrestore.graph.genotype import Genotype, fit, load_genotype
+from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.recipe_check import check_recipe
+from nasrestore.spec.load import LoadedRecipe, Override, load_recipe
+from nasrestore.spec.recipe import RecipeSpec
+from nasrestore.spec.shipped import find
+from nasrestore.spec.source import Tree
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked recipe.
+
+    Attributes:
+        tree: recipe and space in one, as a run folder keeps it.
+        graph: the compiled space.
+    """
+
+    recipe: RecipeSpec
+    graph: SearchGraph
+    tree: Tree
+
+
+def prepare(recipe: str | os.PathLike[str], overrides: Sequence[Override] = ()) -> Prepared:
+    """A recipe from a path or a shipped name, checked in full.
+
+    Raises:
+        SpecError: all that is wrong with the recipe and its space.
+        NasRestoreError: there is no such recipe, or a plugin that does not import.
+    """
+    return check(load_recipe(recipe, overrides))
+
+
+def check(loaded: LoadedRecipe) -> Prepared:
+    """Checks what form alone does not tell; imports the recipe's plugins for it."""
+    for i, path in enumerate(loaded.recipe.plugins):
+        import_plugin(Path(path), loaded.recipe.tree.at("plugins", i))
+    errors: list[SpecError] = []
+    graph = compile_space(loaded.space)
+    check_recipe(loaded.recipe, graph)
+    assert not errors
+    return Prepared(loaded.recipe, graph, loaded.tree)
+
+
+def import_plugin(path: Path, at: Tree) -> None:
+    """Imports a plugin file once; its decorators add names.
+
+    Raises:
+        SpecError: it is missing, or importing it raises.
+    """
+    if not path.is_file():
+        raise at.error(f"there is no plugin {path}", "plugins are Python files")
+    name = "nasrestore_plugin_" + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise at.error(f"{path} is not a Python file", "plugins are Python files")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except NasRestoreError as error:
+        del sys.modules[name]
+        raise at.error(f"plugin {path.name}: {error.message}", error.hint) from error
+    except Exception as error:
+        del sys.modules[name]
+        raise at.error(
+            f"plugin {path.name} cannot be imported: {type(error).__name__}: {error}",
+            f"run python {path.name} to see where",
+        ) from error
+
+
+def find_genotype(text: str, graph: SearchGraph) -> tuple[Genotype, list[str]]:
+    """A genotype from a path or a shipped name, fit to a graph, and what is to be said aloud.
+
+    Raises:
+        NasRestoreError: there is none, or it is for another space.
+    """
+    return fit(load_genotype(find(text, "genotype")), graph)

@@ -1,0 +1,312 @@
+"""Pairs decoded once and kept as uint8, or decoded when needed if they would not fit.
+
+Both ways give the same pixels: what is decoded is deterministic, synthetic rain included, whose
+randomness depends on the seed, the clean scene's identity and the variant, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from nasrestore.data.files import Failures
+from nasrestore.data.images import image_size, to_eight_bit, with_channels
+from nasrestore.data.layouts import PairSet
+from nasrestore.data.pairs import Pair, load_clean, load_rainy, pair_size
+from nasrestore.data.rain import RainModel, add_rain
+from nasrestore.data.samples import Photograph
+from nasrestore.data.split import content_hash
+from nasrestore.errors import NasRestoreError
+
+DEFAULT_LIMIT_BYTES = 4 * 2**30
+
+Progress = Callable[[int, int], None]
+
+
+class Source(Protocol):
+    """One rainy image and its clean scene, still on the disk; pixels are ``H W C``."""
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def clean_key(self) -> Hashable:
+        """Equal for sources that share their clean image."""
+
+    def size(self) -> tuple[int, int]: ...
+    def clean(self) -> np.ndarray: ...
+    def rainy(self, clean: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """A pair of files."""
+
+    pair: Pair
+
+    @property
+    def identity(self) -> str:
+        return self.pair.identity
+
+    @property
+    def clean_key(self) -> Hashable:
+        return self.pair.clean
+
+    def size(self) -> tuple[int, int]:
+        return pair_size(self.pair)
+
+    def clean(self) -> np.ndarray:
+        return load_clean(self.pair)
+
+    def rainy(self, clean: np.ndarray) -> np.ndarray:
+        pixels = load_rainy(self.pair)
+        assert pixels is not None  # ImageSet.from_pairs refuses pairs without
+        return pixels
+
+
+@dataclass(frozen=True)
+class RainSource:
+    """A photograph under synthetic rain, rounded to uint8 as a file would be."""
+
+    photograph: Photograph
+    model: RainModel
+    seed: int
+    variant: int
+
+    @property
+    def identity(self) -> str:
+        return self.photograph.identity
+
+    @property
+    def clean_key(self) -> Hashable:
+        return self.photograph.identity
+
+    def size(self) -> tuple[int, int]:
+        return image_size(self.photograph.path)
+
+    def clean(self) -> np.ndarray:
+        return self.photograph.load()
+
+    def rainy(self, clean: np.ndarray) -> np.ndarray:
+        name = hashlib.sha256(self.identity.encode()).digest()
+        words = np.frombuffer(name, dtype="<u4").tolist()
+        generator = np.random.default_rng([self.seed, self.variant, *words])
+        rainy = add_rain(clean.astype(np.float32) / np.float32(255), self.model, generator)
+        pixels: np.ndarray = np.rint(rainy * 255).astype(np.uint8)
+        return pixels
+
+
+@dataclass(frozen=True)
+class _Item:
+    number: int
+    source: Source
+    height: int
+    width: int
+
+
+class ImageSet:
+    """Rainy images and their clean scenes as uint8 ``C H W`` tensors.
+
+    Use :meth:`from_pairs` or :meth:`with_rain`.
+
+    Args:
+        sources: one for every rainy image; several may share a clean scene.
+        channels: 3 (grey is repeated) or 1 (colour becomes luma).
+        device: where the tensors live.
+        limit_bytes: up to this, all images are decoded now; beyond it, when needed, and the latest
+            are kept within it.
+        progress: called with (done, total) while decoding.
+
+    Raises:
+        NasRestoreError: no image, or some cannot be read (up to five are named).
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        channels: int = 3,
+        device: str | torch.device = "cpu",
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        progress: Progress | None = None,
+    ) -> None:
+        if not sources:
+            raise NasRestoreError("there is no image in the data", hint="check the data's folder")
+        self.channels = channels
+        self.device = torch.device(device)
+        self.limit_bytes = limit_bytes
+        self._items = _measured(sources)
+        self.in_memory = self.bytes <= limit_bytes
+        self._decoded = _Recent(None if self.in_memory else limit_bytes)
+        if self.in_memory:
+            self._decode_all(progress)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        pairs: PairSet | Iterable[Pair],
+        *,
+        channels: int = 3,
+        device: str | torch.device = "cpu",
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        progress: Progress | None = None,
+    ) -> ImageSet:
+        """The pairs of files as a set; see :class:`ImageSet`."""
+        chosen = pairs.pairs if isinstance(pairs, PairSet) else tuple(pairs)
+        for pair in chosen:
+            if pair.rainy is None:
+                raise NasRestoreError(f"{pair.clean} has no rainy image", hint="use synthetic rain")
+        sources = [PairSource(pair) for pair in chosen]
+        return cls(
+            sources, channels=channels, device=device, limit_bytes=limit_bytes, progress=progress
+        )
+
+    @classmethod
+    def with_rain(
+        cls,
+        photographs: Iterable[Photograph],
+        model: RainModel,
+        *,
+        variants: int = 1,
+        seed: int = 0,
+        channels: int = 3,
+        device: str | torch.device = "cpu",
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        progress: Progress | None = None,
+    ) -> ImageSet:
+        """Photographs, each ``variants`` times under synthetic rain; see :class:`ImageSet`."""
+        sources = [
+            RainSource(photograph, model, seed, variant)
+            for photograph in photographs
+            for variant in range(variants)
+        ]
+        return cls(
+            sources, channels=channels, device=device, limit_bytes=limit_bytes, progress=progress
+        )
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def identities(self) -> list[str]:
+        """The clean scene of every rainy image."""
+        return [item.source.identity for item in self._items]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of every image."""
+        return [(item.height, item.width) for item in self._items]
+
+    @property
+    def bytes(self) -> int:
+        """What all images of the set take decoded; a shared clean image counts once."""
+        clean = {item.source.clean_key: item.height * item.width for item in self._items}
+        rainy = sum(item.height * item.width for item in self._items)
+        return self.channels * (rainy + sum(clean.values()))
+
+    def pair(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rainy and the clean image, uint8 ``C H W``; they are shared, so do not write to them.
+
+        Raises:
+            NasRestoreError: a file that is decoded only now cannot be read.
+        """
+        item = self._items[index]
+        clean = self._decoded.get(
+            ("clean", item.source.clean_key), lambda: self._tensor(item, item.source.clean())
+        )
+        rainy = self._decoded.get(
+            ("rainy", item.number),
+            lambda: self._tensor(item, item.source.rainy(to_pixels(clean))),
+        )
+        return rainy, clean
+
+    def select(self, identities: Collection[str]) -> ImageSet:
+        """The images of these scenes alone; nothing is decoded again.
+
+        Raises:
+            NasRestoreError: the set has none of them.
+        """
+        wanted = frozenset(identities)
+        chosen = [item for item in self._items if item.source.identity in wanted]
+        if not chosen:
+            raise NasRestoreError(f"none of the {len(wanted)} chosen images is in the data")
+        part = object.__new__(ImageSet)
+        part.__dict__.update(self.__dict__)
+        part._items = chosen
+        return part
+
+    def content_hashes(self) -> list[tuple[str, str]]:
+        """``(identity, content_hash)`` of every clean image, for the check that splits share none."""
+        hashes: dict[Hashable, tuple[str, str]] = {}
+        for index, item in enumerate(self._items):
+            if item.source.clean_key not in hashes:
+                pixels = to_pixels(self.pair(index)[1])
+                hashes[item.source.clean_key] = (item.source.identity, content_hash(pixels))
+        return list(hashes.values())
+
+    def _decode_all(self, progress: Progress | None) -> None:
+        failures = Failures()
+        for index in range(len(self)):
+            with failures:
+                self.pair(index)
+            if progress is not None:
+                progress(index + 1, len(self))
+        failures.raise_any("images cannot be used")
+
+    def _tensor(self, item: _Item, pixels: np.ndarray) -> torch.Tensor:
+        if pixels.shape[:2] != (item.height, item.width):
+            raise NasRestoreError(
+                f"{item.source.identity}: expected {item.width}x{item.height} pixels, "
+                f"decoded {pixels.shape[1]}x{pixels.shape[0]}"
+            )
+        pixels = with_channels(to_eight_bit(pixels), self.channels)
+        planes = np.array(pixels.transpose(2, 0, 1), order="C")
+        return torch.from_numpy(planes).to(self.device)
+
+
+def full_pairs(images: ImageSet) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """``(identity, rainy, clean)`` of every image, whole, ``H W C`` uint8, for evaluation."""
+    for index, identity in enumerate(images.identities):
+        rainy, clean = images.pair(index)
+        yield identity, to_pixels(rainy), to_pixels(clean)
+
+
+def to_pixels(image: torch.Tensor) -> np.ndarray:
+    """``C H W`` uint8 tensor to ``H W C`` uint8 array."""
+    return np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0))
+
+
+class _Recent:
+    """Tensors by key; the least recently used go when there are more bytes than the limit."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.used = 0
+        self._kept: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept
+        made = self._kept[key] = make()
+        self.used += made.numel()
+        while self.limit is not None and self.used > self.limit and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self.used -= oldest.numel()
+        return made
+
+
+def _measured(sources: Sequence[Source]) -> list[_Item]:
+    failures = Failures()
+    items = []
+    for number, source in enumerate(sources):
+        with failures:
+            items.append(_Item(number, source, *source.size()))
+    failures.raise_any("images cannot be used")
+    return items

@@ -1,0 +1,46 @@
+"""Small images on disk for the data tests, and the real ones where a machine has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+Writer = Callable[..., np.ndarray]
+
+
+def random_pixels(
+    seed: int, height: int = 12, width: int = 16, channels: int = 3, dtype: type = np.uint8
+) -> np.ndarray:
+    """``H W C`` noise over the whole range of the type."""
+    top = np.iinfo(dtype).max
+    return np.random.default_rng(seed).integers(
+        0, top, (height, width, channels), dtype=dtype, endpoint=True
+    )
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Writer:
+    """``put("rain/1.png", seed=3, height=.., width=..)`` writes noise and gives its pixels."""
+
+    def write(name: str, seed: int = 0, height: int = 12, width: int = 16) -> np.ndarray:
+        pixels = random_pixels(seed, height, width)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(pixels).save(path)
+        return pixels
+
+    return write
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real images that the machine names, never part of the project."""
+    folder = os.environ.get("NASRESTORE_TEST_DATA")
+    if not folder:
+        pytest.skip("NASRESTORE_TEST_DATA names no folder of real images")
+    return Path(folder)
