@@ -158,9 +158,9 @@ class PairSet:
 
 def open_pairs(
     root: str | Path | None = None,
-    *,
     layout: str = "auto",
     subset: Subset | None = None,
+    *,
     rainy: str | Path | None = None,
     clean: str | Path | None = None,
 ) -> PairSet:

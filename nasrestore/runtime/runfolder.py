@@ -37,6 +37,7 @@ __all__ = [
     "newest_run",
     "open_run",
     "read_result",
+    "check_out",
     "update_result",
     "write_atomic",
 ]
@@ -213,11 +214,18 @@ def _fresh_folder(root: Path, name: str) -> Path:
                 return folder
 
 
-def _prepare_folder(out: Path, overwrite: bool) -> None:
-    """Makes ``out`` an empty folder, where that harms nothing."""
+def check_out(out: Path | None, *, overwrite: bool) -> None:
+    """Makes sure that a run may be made in ``out``, before anything long begins; changes nothing.
+
+    Raises:
+        NasRestoreError: it is a file, holds something, or must not be removed.
+    """
+    if out is None:
+        return
     _refuse_precious(out)
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    if not out.is_dir():
+        return
+    with disk_errors(out, "read"):
         entries = sorted(entry.name for entry in out.iterdir())
     if entries and not overwrite:
         raise NasRestoreError(
@@ -227,6 +235,15 @@ def _prepare_folder(out: Path, overwrite: bool) -> None:
         )
     if entries:
         _check_removable(out, entries)
+
+
+def _prepare_folder(out: Path, overwrite: bool) -> None:
+    """Makes ``out`` an empty folder, where that harms nothing."""
+    check_out(out, overwrite=overwrite)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        entries = list(out.iterdir())
+    if entries:
         with RunFolder(out).locked(), disk_errors(out, "remove"):
             _clear(out)
 

@@ -73,7 +73,7 @@ class Loop:
         checkpoints: the folder for them.
         checkpoint_seconds: time between two.
         should_stop: asked after every turn; a checkpoint is written before the loop leaves.
-        decisions_every: turns between two lines of the log with all strengths.
+        extra: more to keep in every checkpoint.
     """
 
     phase: str
@@ -87,6 +87,7 @@ class Loop:
     should_stop: Callable[[], bool] = lambda: False
     turn: int = 0
     elapsed: float = 0.0
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -104,6 +105,7 @@ class Loop:
             "network": self.network.state_dict(),
             "levels": {level.name: level.state_dict() for level in self.levels},
             "random": random_state(),
+            **self.extra,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

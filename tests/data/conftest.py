@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
-
-Writer = Callable[..., np.ndarray]
-
-
-def random_pixels(
-    seed: int, height: int = 12, width: int = 16, channels: int = 3, dtype: type = np.uint8
-) -> np.ndarray:
-    """``H W C`` noise over the whole range of the type."""
-    top = np.iinfo(dtype).max
-    return np.random.default_rng(seed).integers(
-        0, top, (height, width, channels), dtype=dtype, endpoint=True
-    )
+from made_images import Writer, random_pixels
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Writer, random_pixels
+from made_images import Writer, random_pixels
 
 from nasrestore.data import rain
 from nasrestore.data.images import write_image

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Writer
+from made_images import Writer
 
 from nasrestore.data.layouts import LAYOUTS, detect_layout, open_pairs
 from nasrestore.data.pairs import load_pair

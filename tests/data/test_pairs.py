@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Writer
+from made_images import Writer
 
 from nasrestore.data.pairs import Pair, PairRule, find_pairs, load_pair, pair_size, read_pair_list
 from nasrestore.errors import NasRestoreError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Writer
+from made_images import Writer
 
 from nasrestore.data import imageset, rain
 from nasrestore.data.imageset import ImageSet

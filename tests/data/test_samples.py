@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Writer
+from made_images import Writer
 
 from nasrestore.data import samples
 from nasrestore.data.samples import clean_folder, sample_photographs

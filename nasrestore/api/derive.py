@@ -1,0 +1,178 @@
+"""Deriving: from what a search learnt to a network, its weights and its discretisation gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nasrestore.api.phases import Options, set_up
+from nasrestore.api.run import OpenRun, RunLike, carried_network, decisions_of, open_recipe, searched_state
+from nasrestore.api.search import write_genotype
+from nasrestore.errors import NasRestoreError
+from nasrestore.graph.cost import Cost, graph_cost
+from nasrestore.graph.decide import Decided, decide
+from nasrestore.graph.derive import derive as derive_graph
+from nasrestore.graph.ir import Limits
+from nasrestore.runtime.runfolder import RunFolder, read_result, update_result
+
+if TYPE_CHECKING:
+    import torch
+
+    from nasrestore.network.build import GraphNetwork
+
+JUDGED_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class DeriveResult:
+    """What was decided.
+
+    Attributes:
+        alternatives: the ``top`` genotypes, best first; the run stands by the first.
+        costs: of each, where its signatures tell.
+        gap: the objective on validation patches: ``supernet``, ``derived``, and their difference.
+    """
+
+    run: RunFolder
+    alternatives: tuple[Decided, ...]
+    costs: tuple[Cost | None, ...]
+    gap: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def derive(
+    run: RunLike = None,
+    *,
+    options: Options,
+    parameters: int | None = None,
+    macs: int | None = None,
+    size: tuple[int, int] | None = None,
+    top: int = 1,
+    device: str | None = None,
+) -> DeriveResult:
+    """Takes the decisions of a search again, under other limits if wanted, and carries weights over.
+
+    The derived network's batch normalisation is estimated anew before it is judged.
+
+    Args:
+        parameters: limit on the number of parameters, in place of the space's.
+        macs: limit on multiply-adds at ``size``, in place of the space's.
+        top: how many alternatives to give.
+
+    Raises:
+        NasRestoreError: no architecture keeps within the limits, or the search has not begun.
+    """
+    opened = open_recipe(run)
+    graph = opened.prepared.graph
+    limits = _limits(graph.limits, parameters, macs, size)
+    state = searched_state(opened)
+    strengths = _strengths(opened, state)
+    decided = decide(graph, strengths, limits, top)
+    costs = tuple(_cost(opened, d, limits) for d in decided)
+    with opened.folder.locked():
+        before = read_result(opened.folder)
+        turn = int(_search_turns(before))
+        notes = list(write_genotype(opened.folder, opened.prepared, decided[0], turn))
+        opened = open_recipe(opened.folder)
+        gap = _carry(opened, state, options, device)
+        update_result(
+            opened.folder,
+            derive={
+                "decisions": {k: list(v) for k, v in decided[0].genotype.decisions.items()},
+                "score": decided[0].score,
+                "limits": {"parameters": limits.parameters, "macs": limits.macs},
+                "parameters": None if costs[0] is None else costs[0].parameters,
+                "macs": None if costs[0] is None else int(costs[0].macs),
+                "size": list(limits.size),
+                "discretisation_gap": gap,
+            },
+        )
+    return DeriveResult(opened.folder, tuple(decided), costs, gap, tuple(notes))
+
+
+def _limits(
+    own: Limits, parameters: int | None, macs: int | None, size: tuple[int, int] | None
+) -> Limits:
+    return Limits(
+        own.parameters if parameters is None else parameters,
+        own.macs if macs is None else macs,
+        own.size if size is None else size,
+    )
+
+
+def _cost(opened: OpenRun, decided: Decided, limits: Limits) -> Cost | None:
+    try:
+        return graph_cost(derive_graph(opened.prepared.graph, decided.genotype), limits.size)
+    except NasRestoreError:
+        return None  # a plugin's signature does not tell
+
+
+def _search_turns(result: dict[str, Any]) -> int:
+    return int(result.get("search", {}).get("turns", 0))
+
+
+def _strengths(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, list[float]]:
+    """What the logits of a checkpoint say, whatever the rest of it."""
+    from nasrestore.assemble.network import make
+    from nasrestore.network.architecture import Architecture
+    from nasrestore.registry import relaxation
+
+    made = make(relaxation, opened.prepared.recipe.search.relaxation)
+    architecture = Architecture(opened.prepared.graph.choices, made)
+    prefix = "architecture."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    architecture.load_state_dict(own)
+    return architecture.strengths()
+
+
+def _carry(
+    opened: OpenRun, state: dict[str, torch.Tensor], options: Options, device: str | None
+) -> dict[str, float]:
+    """Carries weights over, estimates statistics, judges both networks, saves the derived one."""
+    import torch
+
+    from nasrestore.assemble.data import open_splits
+    from nasrestore.assemble.network import device_named, supernet
+    from nasrestore.engine.statistics import estimate_statistics
+    from nasrestore.runtime.checkpoint import save_checkpoint
+
+    recipe = opened.prepared.recipe
+    place = device_named(device or recipe.device)
+    set_up(recipe, place)
+    splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+    levels = recipe.search.levels
+    batches = splits.stream(replace(levels[0], data="train"), recipe.seed + 2000)
+    judged = splits.stream(replace(levels[0], data="validation"), recipe.seed + 2001)
+    network = carried_network(opened).to(place, memory_format=torch.channels_last)
+    estimate_statistics(network, batches)
+    whole = supernet(recipe, opened.prepared.graph)
+    whole.load_state_dict(state)
+    whole.to(place, memory_format=torch.channels_last)
+    estimate_statistics(whole, batches)
+    patches = [next(judged) for _ in range(JUDGED_BATCHES)]
+    objective = levels[-1].objective
+    found = {
+        "supernet": _judge(opened, objective, whole, patches, place),
+        "derived": _judge(opened, objective, network, patches, place),
+    }
+    found["gap"] = found["derived"] - found["supernet"]
+    content = {
+        "network": network.state_dict(),
+        "decisions": decisions_of(opened),
+    }
+    save_checkpoint(opened.folder.path / "checkpoints" / "derive", content, step=0, kind="derive")
+    return found
+
+
+def _judge(
+    opened: OpenRun, objective_name: str, network: GraphNetwork, patches: Any, device: Any
+) -> float:
+    import torch
+
+    from nasrestore.assemble.network import objective
+
+    made = objective(opened.prepared.recipe, objective_name, network, device)
+    network.eval()
+    with torch.no_grad():
+        values = [float(made(batch, 1.0).total) for batch in patches]
+    return sum(values) / len(values)

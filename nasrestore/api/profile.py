@@ -1,0 +1,156 @@
+"""What a network costs: parameters, multiply-adds, latency."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nasrestore.assemble.prepare import find_genotype, prepare
+from nasrestore.errors import NasRestoreError
+from nasrestore.graph.cost import graph_cost
+from nasrestore.graph.derive import derive
+from nasrestore.graph.genotype import genotype_of
+from nasrestore.graph.ir import SearchGraph
+from nasrestore.spec.load import Override
+
+if TYPE_CHECKING:
+    from nasrestore.network.build import GraphNetwork
+
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The cost of one network on one input.
+
+    Attributes:
+        parameters: counted on the built network.
+        macs: multiply-adds by fvcore, batch normalisation and resampling included; ``None``
+            where fvcore is not installed.
+        analytic_macs: of convolutions alone, from the signatures; ``None`` where one does not tell.
+        unsupported: operations that fvcore does not know, with their number.
+        latency: median seconds of one image, as ``restore`` runs it.
+    """
+
+    name: str
+    size: tuple[int, int]
+    parameters: int
+    macs: int | None
+    analytic_macs: int | None
+    by_operator: dict[str, int]
+    unsupported: dict[str, int]
+    latency: float | None
+    device: str
+    notes: tuple[str, ...]
+
+
+def profile(
+    recipe: str | os.PathLike[str],
+    genotype: str | None = None,
+    overrides: Sequence[Override] = (),
+    *,
+    size: tuple[int, int] = (128, 128),
+    device: str | None = None,
+    latency: bool = True,
+) -> Profile:
+    """The cost of a derived network of a recipe's space.
+
+    Args:
+        genotype: path or shipped name; ``None`` only where the space leaves nothing open.
+        size: height and width of the input in pixels; for counting it is rounded up to what the
+            network takes.
+
+    Raises:
+        NasRestoreError: the genotype is missing or for another space.
+    """
+    import torch
+
+    from nasrestore.assemble.network import device_named, plain_network
+
+    prepared = prepare(recipe, overrides)
+    notes: list[str] = []
+    if genotype is not None:
+        decided, notes = find_genotype(genotype, prepared.graph)
+    elif prepared.graph.choices:
+        raise NasRestoreError(
+            f"space {prepared.graph.name!r} leaves choices open",
+            hint="name the network: --genotype FILE",
+        )
+    else:
+        decided = genotype_of(prepared.graph, {})
+    graph = derive(prepared.graph, decided)
+    place = device_named(device or prepared.recipe.device)
+    torch.manual_seed(0)
+    network = plain_network(graph).eval()
+    whole = _rounded(size, graph.multiple)
+    if whole != size:
+        notes.append(f"{size[0]}x{size[1]} counted as {whole[0]}x{whole[1]}, a multiple of {graph.multiple}")
+    macs, by_operator, unsupported = _count(network, whole, notes)
+    return Profile(
+        prepared.recipe.recipe,
+        whole,
+        sum(p.numel() for p in network.parameters()),
+        macs,
+        _analytic(graph, whole),
+        by_operator,
+        unsupported,
+        _latency(network, whole, place) if latency else None,
+        str(place),
+        tuple(notes),
+    )
+
+
+def _rounded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    height, width = (-(-side // multiple) * multiple for side in size)
+    return height, width
+
+
+def _analytic(graph: SearchGraph, size: tuple[int, int]) -> int | None:
+    try:
+        return int(graph_cost(graph, size).macs)
+    except NasRestoreError:
+        return None
+
+
+def _count(
+    network: GraphNetwork, size: tuple[int, int], notes: list[str]
+) -> tuple[int | None, dict[str, int], dict[str, int]]:
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fvcore imports what torch deprecates
+            from fvcore.nn import FlopCountAnalysis
+    except ImportError:
+        notes.append("fvcore is not installed: multiply-adds are the analytic ones alone")
+        return None, {}, {}
+    example = torch.zeros(1, network.channels, *size)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(network, example)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        by_operator = {name: int(count) for name, count in analysis.by_operator().items()}
+        total = int(analysis.total())
+        unsupported = {name: int(n) for name, n in analysis.unsupported_ops().items()}
+    return total, by_operator, unsupported
+
+
+def _latency(network: GraphNetwork, size: tuple[int, int], device: Any) -> float:
+    import numpy as np
+
+    from nasrestore.engine.model import RestorationModel
+
+    model = RestorationModel(network, device=device)
+    image = np.zeros((*size, network.channels), np.uint8)
+    image = image[..., 0] if network.channels == 1 else image
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        model.restore(image)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])

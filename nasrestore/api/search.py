@@ -1,0 +1,162 @@
+"""Searching: from a recipe to a run folder with decisions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrestore.api.phases import Options, make_levels, make_loop, set_up, start, summary
+from nasrestore.api.run import open_recipe, override_settings, write_recipe
+from nasrestore.assemble.prepare import Prepared, prepare
+from nasrestore.errors import NasRestoreError
+from nasrestore.graph.genotype import Genotype
+from nasrestore.runtime.runfolder import RunFolder, check_out, create_run, update_result, write_atomic
+from nasrestore.spec.load import Override
+
+if TYPE_CHECKING:
+    from nasrestore.graph.decide import Decided
+    from nasrestore.network.build import GraphNetwork
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search leaves behind."""
+
+    run: RunFolder
+    genotype: Genotype
+    notes: tuple[str, ...]
+
+
+def search(
+    recipe: str | os.PathLike[str],
+    overrides: Sequence[Override] = (),
+    *,
+    options: Options,
+    out: Path | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> SearchResult:
+    """Searches, and writes the run folder with ``genotype.yaml`` at its end.
+
+    Raises:
+        NasRestoreError: recipe, data, device or folder cannot be used; nothing was changed.
+        RunStopped: a loss is not finite.
+        Interrupted: asked to stop; it can be resumed.
+    """
+    from nasrestore.assemble.network import device_named
+
+    if resume:
+        return _resumed(recipe, overrides, options, out, seed, device)
+    check_out(out, overwrite=overwrite)
+    prepared = prepare(recipe, override_settings(overrides, seed=seed, device=device))
+    _check_choices(prepared)
+    place = device_named(prepared.recipe.device)
+    def made() -> RunFolder:
+        return create_run(out, prepared.recipe.recipe, resume=False, overwrite=overwrite)
+
+    return _search(prepared, place, made, options, fresh=True)
+
+
+def _resumed(
+    recipe: str | os.PathLike[str],
+    overrides: Sequence[Override],
+    options: Options,
+    out: Path | None,
+    seed: int | None,
+    device: str | None,
+) -> SearchResult:
+    from nasrestore.assemble.network import device_named
+
+    if overrides or seed is not None:
+        raise NasRestoreError(
+            "--resume goes on with the run's own recipe: --set and --seed cannot change it",
+            hint="leave them out, or start a new run",
+        )
+    name = prepare(recipe).recipe.recipe
+    folder = create_run(out, name, resume=True, overwrite=False)
+    run = open_recipe(folder)
+    place = device_named(device or run.prepared.recipe.device)
+    return _search(run.prepared, place, lambda: folder, options, fresh=False)
+
+
+def _check_choices(prepared: Prepared) -> None:
+    if not prepared.graph.choices:
+        raise NasRestoreError(
+            f"space {prepared.graph.name!r} has nothing to decide",
+            hint="give it a choice, or train it: nasrestore train --recipe RECIPE",
+        )
+
+
+def _search(
+    prepared: Prepared,
+    device: Any,
+    make_run: Callable[[], RunFolder],
+    options: Options,
+    *,
+    fresh: bool,
+) -> SearchResult:
+    from nasrestore.assemble.data import open_splits
+    from nasrestore.assemble.network import supernet
+    from nasrestore.runtime.runlog import RunLog
+
+    recipe = prepared.recipe
+    set_up(recipe, device)
+    splits = open_splits(recipe, device, getattr(options.observer, "loading", None))
+    for note in splits.notes:
+        options.observer.message(note)
+    splits.check_disjoint()
+    network = supernet(recipe, prepared.graph)
+    levels = make_levels("search", recipe, recipe.search, network, splits, device)
+    # The folder is made last: whatever was wrong until here has left nothing behind.
+    run = make_run()
+    with run.locked(), RunLog(run.log, run.tensorboard / "search") as log:
+        loop = make_loop("search", recipe.search, network, levels, run, log, options)
+        if fresh:
+            write_recipe(run, prepared, {})
+        if fresh or not loop.resume():
+            measured = start(loop, recipe, recipe.search, options, log)
+            prepared = write_recipe(run, prepared, measured)
+            log.event("splits", **splits.members)
+            loop.save()
+        else:
+            from nasrestore.engine.phase import set_precision
+
+            set_precision(loop, recipe.precision)
+            options.observer.message(f"resumed at turn {loop.turn} of {loop.plan.total}")
+        loop.run()
+        precision = prepared.recipe.precision
+        update_result(run, search={**summary(loop, recipe, precision), "data": splits.name})
+        decided = _decide(prepared, network)
+        notes = write_genotype(run, prepared, decided, loop.turn)
+    return SearchResult(run, decided.genotype, notes)
+
+
+def _decide(prepared: Prepared, network: GraphNetwork) -> Decided:
+    from nasrestore.graph.decide import decide
+
+    assert network.architecture is not None
+    return decide(prepared.graph, network.architecture.strengths())[0]
+
+
+def write_genotype(
+    run: RunFolder, prepared: Prepared, decided: Decided, turn: int
+) -> tuple[str, ...]:
+    """Writes ``genotype.yaml`` with where it comes from; gives what is to be said aloud."""
+    import dataclasses
+
+    source = {
+        "recipe": prepared.recipe.recipe,
+        "seed": prepared.recipe.seed,
+        "turns": turn,
+        "score": round(decided.score, 6),
+    }
+    if decided.ties:
+        source["ties"] = list(decided.ties)
+    genotype = dataclasses.replace(decided.genotype, source=source)
+    write_atomic(run.genotype, genotype.dump())
+    return decided.ties

@@ -1,0 +1,204 @@
+"""Training a derived network: a chain of one level, by the loop that searches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrestore.api.phases import Options, make_levels, make_loop, set_up, start, summary
+from nasrestore.api.run import (
+    OpenRun,
+    RunLike,
+    carried_network,
+    decisions_of,
+    finished_network,
+    open_recipe,
+    override_settings,
+    write_recipe,
+)
+from nasrestore.assemble.prepare import find_genotype, prepare
+from nasrestore.errors import NasRestoreError
+from nasrestore.runtime.runfolder import (
+    RunFolder,
+    check_out,
+    create_run,
+    update_result,
+    write_atomic,
+)
+from nasrestore.spec.load import Override
+
+if TYPE_CHECKING:
+    from nasrestore.network.build import GraphNetwork
+    from nasrestore.runtime.runlog import RunLog
+    from nasrestore.search.loop import Loop
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training leaves behind."""
+
+    run: RunFolder
+    summary: dict[str, Any]
+
+
+def train(
+    run: RunLike = None,
+    *,
+    options: Options,
+    weights: str | None = None,
+    device: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainResult:
+    """Trains the network that a run decided for.
+
+    Args:
+        weights: ``search`` carries the searched weights over, ``fresh`` starts anew; default: the
+            recipe's.
+        resume: goes on from the newest checkpoint of an earlier training.
+        overwrite: starts again in spite of one.
+
+    Raises:
+        NasRestoreError: there is no genotype yet, or the run is trained already.
+        RunStopped: a loss is not finite.
+        Interrupted: asked to stop; it can be resumed.
+    """
+    from nasrestore.runtime.checkpoint import latest_checkpoint
+
+    opened = open_recipe(run)
+    there = latest_checkpoint(opened.folder.checkpoints_train)
+    if there is not None and not (resume or overwrite):
+        raise NasRestoreError(
+            f"{opened.folder.path} has been trained already ({there.name})",
+            hint="--resume goes on, --overwrite starts again",
+        )
+    if resume and there is not None:
+        finished_network(opened)  # refuses weights of another genotype
+    if resume and there is None:
+        raise NasRestoreError(
+            f"{opened.folder.path} has no training to resume", hint="leave --resume out"
+        )
+    wanted = weights or opened.prepared.recipe.train.weights
+    return _train(lambda: opened, opened, wanted, options, device, resume=resume)
+
+
+def train_genotype(
+    recipe: str | os.PathLike[str],
+    genotype: str | None,
+    overrides: Sequence[Override] = (),
+    *,
+    options: Options,
+    out: Path | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> TrainResult:
+    """Trains a named architecture of a recipe's space from fresh weights, in a run of its own.
+
+    Args:
+        genotype: path or shipped name; ``None`` for a space that has nothing to decide.
+
+    Raises:
+        NasRestoreError: the genotype is for another space, or left out where one is needed.
+    """
+    import dataclasses
+
+    from nasrestore.graph.genotype import genotype_of
+
+    check_out(out, overwrite=overwrite)
+    prepared = prepare(recipe, override_settings(overrides, seed=seed, device=device))
+    if genotype is None:
+        if prepared.graph.choices:
+            raise NasRestoreError(
+                f"space {prepared.graph.name!r} leaves choices open",
+                hint="name a genotype: --genotype FILE, or search first",
+            )
+        decided, notes = genotype_of(prepared.graph, {}), []
+    else:
+        decided, notes = find_genotype(genotype, prepared.graph)
+    for note in notes:
+        options.observer.message(note)
+    planned = OpenRun(RunFolder(Path(os.devnull)), prepared)
+    planned.__dict__["genotype"] = decided
+
+    def made() -> OpenRun:
+        folder = create_run(out, prepared.recipe.recipe, resume=False, overwrite=overwrite)
+        write_recipe(folder, prepared, {})
+        source = {"genotype": genotype or "the space itself"}
+        write_atomic(folder.genotype, dataclasses.replace(decided, source=source).dump())
+        return open_recipe(folder)
+
+    return _train(made, planned, "fresh", options, device, resume=False)
+
+
+def _train(
+    make_run: Callable[[], OpenRun],
+    planned: OpenRun,
+    weights: str,
+    options: Options,
+    device: str | None,
+    *,
+    resume: bool,
+) -> TrainResult:
+    from nasrestore.assemble.data import open_splits
+    from nasrestore.assemble.network import device_named
+    from nasrestore.engine.statistics import estimate_statistics
+    from nasrestore.runtime.runlog import RunLog
+
+    recipe = planned.prepared.recipe
+    place = device_named(device or recipe.device)
+    set_up(recipe, place)
+    splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+    for note in splits.notes:
+        options.observer.message(note)
+    splits.check_disjoint()
+    network = _initial(planned, weights, options)
+    levels = make_levels("train", recipe, recipe.train, network, splits, place)
+    opened = make_run()
+    run = opened.folder
+    with run.locked(), RunLog(run.log, run.tensorboard / "train") as log:
+        loop = make_loop("train", recipe.train, network, levels, run, log, options)
+        loop.extra = {"decisions": decisions_of(opened)}
+        precision = _begin(loop, opened, options, log, resume=resume)
+        loop.run()
+        estimate_statistics(network, levels[0].batches)
+        loop.save()
+        result = {**summary(loop, recipe, precision), "from": weights, "data": splits.name}
+        update_result(run, train=result)
+    return TrainResult(run, result)
+
+
+def _initial(planned: OpenRun, weights: str, options: Options) -> GraphNetwork:
+    """The network before its first step."""
+    from nasrestore.assemble.network import plain_network
+    from nasrestore.runtime.checkpoint import latest_checkpoint
+
+    if weights == "search":
+        if latest_checkpoint(planned.folder.checkpoints_search) is not None:
+            return carried_network(planned)
+        options.observer.message("no search in this run: training starts from fresh weights")
+    return plain_network(planned.derived)
+
+
+def _begin(
+    loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool
+) -> str:
+    """Resumes or plans the loop; gives the precision."""
+    import shutil
+
+    from nasrestore.engine.phase import set_precision
+
+    recipe = opened.prepared.recipe
+    if resume and loop.resume():
+        set_precision(loop, recipe.precision)
+        options.observer.message(f"resumed at turn {loop.turn} of {loop.plan.total}")
+        return recipe.precision
+    shutil.rmtree(loop.checkpoints, ignore_errors=True)
+    log.truncate_after(-1, phase="train")
+    measured = start(loop, recipe, recipe.train, options, log)
+    write_recipe(opened.folder, opened.prepared, measured)
+    loop.save()
+    return str(measured["precision"])

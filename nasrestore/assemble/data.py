@@ -1,0 +1,215 @@
+"""Image sets, splits and batch streams from a recipe's ``data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from nasrestore.data.imageset import ImageSet
+from nasrestore.data.layouts import SUBSET_FOLDERS, PairSet, Subset, open_pairs
+from nasrestore.data.patches import PatchStream
+from nasrestore.data.rain import PRESETS
+from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
+from nasrestore.data.split import check_disjoint, split_identities
+from nasrestore.errors import NasRestoreError
+from nasrestore.search.level import BatchStream
+from nasrestore.spec.recipe import DataSpec, LevelSpec, RecipeSpec
+
+GIBIBYTE = 2**30
+TEST_VARIANTS = 2
+
+Source = PairSet | tuple[Photograph, ...]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Splits:
+    """The images of a recipe, split by clean scene; each set is decoded when it is first used.
+
+    Attributes:
+        name: what the images are, for results.
+        notes: sentences for the user.
+        members: for each split its clean scenes.
+    """
+
+    name: str
+    notes: list[str]
+    members: dict[str, list[str]]
+    _recipe: RecipeSpec
+    _training: Source
+    _testing: Source
+    _device: torch.device
+    progress: Progress | None = None
+    _checked: bool = field(default=False, init=False)
+
+    @cached_property
+    def all(self) -> ImageSet:
+        """Training and validation images together."""
+        members = [*self.members["train"], *self.members["validation"]]
+        variants = _variants(self._recipe.data)
+        return self._image_set(self._training, members, variants, "training images")
+
+    @cached_property
+    def train(self) -> ImageSet:
+        return self.all.select(self.members["train"])
+
+    @cached_property
+    def validation(self) -> ImageSet:
+        return self.all.select(self.members["validation"])
+
+    @cached_property
+    def test(self) -> ImageSet:
+        """Images in neither: nothing may be decided by them."""
+        return self._image_set(self._testing, self.members["test"], TEST_VARIANTS, "test images")
+
+    def image_set(self, split: str) -> ImageSet:
+        return {"train": lambda: self.train, "validation": lambda: self.validation}.get(
+            split, lambda: self.all if split == "all" else self.test
+        )()
+
+    def check_disjoint(self) -> None:
+        """Makes sure that no image is in two splits, by name and by content.
+
+        Raises:
+            NasRestoreError: one is.
+        """
+        if not self._checked:
+            names = ("train", "validation", "test")
+            check_disjoint({name: self.image_set(name).content_hashes() for name in names})
+            self._checked = True
+
+    def stream(self, level: LevelSpec, seed: int) -> BatchStream:
+        """The endless batches of a level, on the device."""
+        data = self._recipe.data
+        patches = data.patches
+        if patches is not None and level.data != "all":
+            share = data.validation if level.data == "validation" else 1 - data.validation
+            patches = max(1, round(patches * share))
+        return PatchStream(
+            self.image_set(level.data),
+            data.patch,
+            data.batch,
+            patches=patches,
+            augment=data.augment,
+            seed=seed,
+            device=self._device,
+        )
+
+    def _image_set(
+        self, source: Source, members: list[str], variants: int, what: str
+    ) -> ImageSet:
+        progress = self.progress
+        show = None if progress is None else (lambda done, total: progress(what, done, total))
+        limit = int(self._recipe.data.memory * GIBIBYTE)
+        device = torch.device("cpu")
+        if self._device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self._device)
+            device, limit = self._device, min(limit, free // 4)
+        if isinstance(source, PairSet):
+            return ImageSet.from_pairs(
+                source.select(members), device=device, limit_bytes=limit, progress=show
+            )
+        wanted = set(members)
+        return ImageSet.with_rain(
+            [photograph for photograph in source if photograph.identity in wanted],
+            PRESETS[_rain(self._recipe.data)],
+            variants=variants,
+            seed=self._recipe.seed,
+            device=device,
+            limit_bytes=limit,
+            progress=show,
+        )
+
+
+def _rain(data: DataSpec) -> str:
+    return "mixed" if data.rain is None else data.rain.preset
+
+
+def _variants(data: DataSpec) -> int:
+    return 4 if data.rain is None else data.rain.variants
+
+
+def open_splits(
+    recipe: RecipeSpec, device: torch.device, progress: Progress | None = None
+) -> Splits:
+    """Finds the images of a recipe and splits them; decodes nothing yet.
+
+    Raises:
+        NasRestoreError: a folder is missing, empty or unpaired, or there are too few images.
+    """
+    data = recipe.data
+    notes: list[str] = []
+    name, training = _training_source(data, notes)
+    testing = _testing_source(data, notes)
+    scenes = _scenes(training)
+    if data.limit is not None:
+        scenes = scenes[: data.limit]
+    members: dict[str, list[str]] = {}
+    if testing is None:
+        if data.test == 0:
+            raise NasRestoreError(
+                "data.test is 0, and there is no test set: nothing is left to measure by",
+                hint="give data.test_root, or hold some images out with data.test=0.25",
+            )
+        dealt = split_identities(scenes, {"test": data.test, "rest": 1 - data.test}, recipe.seed)
+        members["test"], scenes, testing = dealt["test"], dealt["rest"], training
+    else:
+        members["test"] = _scenes(testing)
+    shares = {"train": 1 - data.validation, "validation": data.validation}
+    members |= split_identities(scenes, shares, recipe.seed)
+    return Splits(name, notes, members, recipe, training, testing, device, progress)
+
+
+def _scenes(source: Source) -> list[str]:
+    if isinstance(source, PairSet):
+        return source.identities
+    return [photograph.identity for photograph in source]
+
+
+def _training_source(data: DataSpec, notes: list[str]) -> tuple[str, Source]:
+    if data.rainy is not None and data.clean is not None:
+        pairs = open_pairs(rainy=data.rainy, clean=data.clean)
+        notes += pairs.notes
+        return "pairs", pairs
+    if data.root is None:
+        found = tuple(sample_photographs())
+        names = ", ".join(p.identity.removeprefix("sample/") for p in found)
+        notes.append(
+            f"no data.root: using {len(found)} sample photographs with synthetic rain ({names}); "
+            "--set data.root=FOLDER takes your own"
+        )
+        return f"sample photographs, {_rain(data)} rain", found
+    if data.layout == "photographs":
+        found = tuple(clean_folder(data.root))
+        notes.append(f"{len(found)} photographs in {data.root}, {_rain(data)} synthetic rain")
+        return f"photographs, {_rain(data)} rain", found
+    pairs = _open_pairs(data.root, data.layout, "train")
+    notes += pairs.notes
+    return pairs.layout, pairs
+
+
+def _testing_source(data: DataSpec, notes: list[str]) -> Source | None:
+    """The test images where they lie apart from the training images; ``None`` where they do not."""
+    if data.test_rainy is not None and data.test_clean is not None:
+        pairs = open_pairs(rainy=data.test_rainy, clean=data.test_clean)
+    elif data.test_root is not None:
+        pairs = _open_pairs(data.test_root, "auto", "test")
+    elif data.root is not None and data.layout != "photographs" and _has(data.root, "test"):
+        pairs = open_pairs(data.root, layout=data.layout, subset="test")
+    else:
+        return None
+    notes += pairs.notes
+    return pairs
+
+
+def _has(root: str, subset: Subset) -> bool:
+    return any((Path(root) / name).is_dir() for name in SUBSET_FOLDERS[subset])
+
+
+def _open_pairs(root: str, layout: str, subset: Subset) -> PairSet:
+    """The subset below a folder where there is one, else the folder itself."""
+    return open_pairs(root, layout=layout, subset=subset if _has(root, subset) else None)

@@ -1,0 +1,69 @@
+"""The few SVG elements that the picture of a space needs, as text. All lengths are in pixels."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from xml.sax.saxutils import escape, quoteattr
+
+FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+
+# What XML 1.0 cannot hold, not even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# Widths in em, those of the widest usual sans-serif font, so that no viewer's text leaves its box.
+_NARROW = dict.fromkeys("ijl|'", 0.28) | dict.fromkeys("ft.,:;!I()[]/- ", 0.39)
+_WIDE = dict.fromkeys("mwMW@%", 0.97) | dict.fromkeys("_", 0.5)
+_LOWER, _UPPER = 0.6, 0.72
+_BOLD = 1.1
+
+
+def number(value: float) -> str:
+    """A length with a tenth of a pixel at most."""
+    return f"{round(value, 1) + 0.0:g}"
+
+
+def clean(text: str) -> str:
+    """The text without what XML cannot hold."""
+    return _FORBIDDEN.sub("�", text)
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """An upper estimate of a line's width, whatever sans-serif font the viewer has."""
+    return size * sum(map(_em, text)) * (_BOLD if bold else 1.0)
+
+
+def _em(character: str) -> float:
+    known = _NARROW.get(character) or _WIDE.get(character)
+    if known is not None:
+        return known
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.05
+    return _UPPER if character.isupper() else _LOWER
+
+
+def element(tag: str, content: str | None = None, /, **attributes: object) -> str:
+    """One element; ``content`` is markup, None closes it at once.
+
+    Attributes that are None are left out; ``class_`` is ``class``, ``data_edge`` is ``data-edge``.
+    """
+    shown = "".join(
+        f" {name.rstrip('_').replace('_', '-')}={quoteattr(_value(value))}"
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return f"<{tag}{shown}/>" if content is None else f"<{tag}{shown}>{content}</{tag}>"
+
+
+def _value(value: object) -> str:
+    return number(value) if isinstance(value, (int, float)) else clean(str(value))
+
+
+def text(content: str, x: float, y: float, size: float, **attributes: object) -> str:
+    """One line of text; ``y`` is its base line."""
+    return element("text", escape(clean(content)), x=x, y=y, font_size=size, **attributes)
+
+
+def tooltip(content: str) -> str:
+    """What a browser shows when the pointer rests on the element around it."""
+    return element("title", escape(clean(content)))
