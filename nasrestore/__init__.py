@@ -14,8 +14,10 @@ Importing the package imports no torch; that happens at the first call that need
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import nasrestore.search
 from nasrestore.errors import NasRestoreError, RunStopped, SpecError
 from nasrestore.registry import (
     dataset,
@@ -36,14 +38,13 @@ if TYPE_CHECKING:
         load,
         load_genotype,
         load_space,
-        search,
         train,
     )
     from nasrestore.graph.signature import Layer, OperationSignature, Parameter, Signature
 
 _LAZY = {
     **dict.fromkeys(
-        ("build", "derive", "evaluate", "load", "load_genotype", "load_space", "search", "train"),
+        ("build", "derive", "evaluate", "load", "load_genotype", "load_space", "train"),
         "nasrestore.api.public",
     ),
     **dict.fromkeys(
@@ -76,6 +77,23 @@ __all__ = [
     "search",
     "train",
 ]
+
+
+class _CallableRoom(ModuleType):
+    """The room ``nasrestore.search``, which is also the function ``nr.search``.
+
+    Importing a submodule binds its name in the package, so that a function of that name would be
+    there only until then.
+    """
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from nasrestore.api.public import search
+
+        return search(*args, **options)
+
+
+nasrestore.search.__class__ = _CallableRoom
+search = nasrestore.search
 
 
 def __getattr__(name: str) -> Any:

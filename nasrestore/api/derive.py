@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.phases import Options, set_up
-from nasrestore.api.run import OpenRun, RunLike, carried_network, decisions_of, open_recipe, searched_state
+from nasrestore.api.run import (
+    OpenRun,
+    RunLike,
+    carried_network,
+    decisions_of,
+    open_recipe,
+    searched_state,
+)
 from nasrestore.api.search import write_genotype
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.cost import Cost, graph_cost

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nasrestore.api.phases import Options
 from nasrestore.api.run import OpenRun, RunLike, finished_network, open_recipe
 from nasrestore.errors import NasRestoreError
-from nasrestore.runtime.runfolder import RunFolder, read_result, update_result
+from nasrestore.runtime.runfolder import RunFolder, disk_errors, read_result, update_result
 
 if TYPE_CHECKING:
     from nasrestore.engine.evaluate import Evaluation
@@ -56,6 +56,7 @@ def load(
 def _model(
     opened: OpenRun, device: str | None, precision: str | None, tile: int | None
 ) -> RestorationModel:
+    opened.derived  # noqa: B018  says that nothing is decided yet, before torch is imported
     from nasrestore.assemble.network import device_named
     from nasrestore.engine.model import RestorationModel
 
@@ -82,18 +83,21 @@ def evaluate(
     Raises:
         NasRestoreError: nothing is derived yet, an unknown protocol, or unusable images.
     """
+    opened = open_recipe(run)
+    opened.derived  # noqa: B018  says that nothing is decided yet, before torch is imported
     from nasrestore.data.patches import full_pairs
     from nasrestore.engine.evaluate import evaluate_pairs
     from nasrestore.metrics.protocol import protocol
     from nasrestore.runtime.determinism import environment
 
-    opened = open_recipe(run)
     names = list(protocols) or _protocols(opened)
     for name in names:
         protocol(name)
     model = _model(opened, device, precision, None)
     data, split, images = _images(opened, rainy, clean, options)
-    limit = None if opened.prepared.recipe.evaluate is None else opened.prepared.recipe.evaluate.limit
+    limit = (
+        None if opened.prepared.recipe.evaluate is None else opened.prepared.recipe.evaluate.limit
+    )
     pictures: list[tuple[str, Any, Any, Any]] = []
 
     def pairs() -> Any:
@@ -193,9 +197,12 @@ def _pictures(
     model: RestorationModel,
     split: str,
 ) -> None:
-    """Before, after and clean, side by side."""
+    """The first images as files of their own, and before, after and clean side by side."""
+    from nasrestore.data.images import write_image
     from nasrestore.report.images import comparison
 
+    with disk_errors(folder.pictures):
+        (folder.pictures / split).mkdir(parents=True, exist_ok=True)
     first = evaluation.protocols[0]
     rows = [row for row in evaluation.rows if row.protocol == first]
     sheet = []
@@ -205,6 +212,9 @@ def _pictures(
             f"{psnr:.2f} dB, {ssim:.4f}"
             for psnr, ssim in ((row.psnr_before, row.ssim_before), (row.psnr_after, row.ssim_after))
         )
+        name = identity.replace("/", "-")
+        for part, pixels in (("rainy", degraded), ("restored", restored), ("clean", target)):
+            write_image(folder.pictures / split / f"{name}-{part}.png", pixels)
         panels = [(f"before: {before}", degraded), (f"after: {after}", restored), ("clean", target)]
         sheet.append((f"{identity} ({first})", panels))
     comparison(folder.pictures / f"{split}.png", sheet)

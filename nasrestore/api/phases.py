@@ -111,8 +111,6 @@ def start(
     loop: Loop, recipe: RecipeSpec, phase: PhaseSpec, options: Options, log: RunLog
 ) -> dict[str, Any]:
     """Measures a fresh loop and plans it; gives the settings that the run's recipe is to keep."""
-    import torch
-
     from nasrestore.engine.phase import measure, plan
     from nasrestore.search.schedule import Replanner
 
@@ -120,14 +118,15 @@ def start(
     if budget is None and phase.budget is not None:
         budget = seconds(phase.budget)
     began = time.monotonic()
-    pace = measure(loop, recipe.precision)
+    pace = measure(loop, recipe.precision, recipe.threads)
     measuring = time.monotonic() - began
     wanted = turns_wanted(phase, loop)
     left = None if budget is None else max(1.0, budget - measuring)
     loop.replanner = Replanner(plan(wanted, pace.seconds, left), left)
     planned = loop.plan.total
     whole = pace.seconds * wanted
-    text = f"{loop.phase}: {pace.seconds:.3g} s a turn in {pace.precision}; "
+    text = f"{loop.phase}: {pace.seconds:.3g} s a turn in {pace.precision} "
+    text += f"on {pace.threads} threads; " if loop_on_cpu(loop) else "on the GPU; "
     text += f"{wanted:,} turns would take {duration(whole)}"
     if planned < wanted:
         text += f"; the budget of {duration(budget or 0)} has time for about {planned:,}"
@@ -136,12 +135,17 @@ def start(
         "planned",
         phase=loop.phase,
         precision=pace.precision,
+        threads=pace.threads,
         seconds_per_turn=pace.seconds,
         wanted=wanted,
         turns=planned,
         budget=budget,
     )
-    return {"precision": pace.precision, "threads": torch.get_num_threads()}
+    return {"precision": pace.precision, "threads": pace.threads}
+
+
+def loop_on_cpu(loop: Loop) -> bool:
+    return next(loop.network.parameters()).device.type == "cpu"
 
 
 def duration(value: float) -> str:

@@ -68,10 +68,6 @@ def profile(
     Raises:
         NasRestoreError: the genotype is missing or for another space.
     """
-    import torch
-
-    from nasrestore.assemble.network import device_named, plain_network
-
     prepared = prepare(recipe, overrides)
     notes: list[str] = []
     if genotype is not None:
@@ -84,12 +80,18 @@ def profile(
     else:
         decided = genotype_of(prepared.graph, {})
     graph = derive(prepared.graph, decided)
+    import torch  # last: input errors do not wait for it
+
+    from nasrestore.assemble.network import device_named, plain_network
+
     place = device_named(device or prepared.recipe.device)
     torch.manual_seed(0)
     network = plain_network(graph).eval()
     whole = _rounded(size, graph.multiple)
     if whole != size:
-        notes.append(f"{size[0]}x{size[1]} counted as {whole[0]}x{whole[1]}, a multiple of {graph.multiple}")
+        notes.append(
+            f"{size[0]}x{size[1]} counted as {whole[0]}x{whole[1]}, a multiple of {graph.multiple}"
+        )
     macs, by_operator, unsupported = _count(network, whole, notes)
     return Profile(
         prepared.recipe.recipe,

@@ -165,9 +165,7 @@ def evaluate(
     """
     from nasrestore.api.evaluate import evaluate as run_evaluate
 
-    return run_evaluate(
-        run, options=_options(observer, None, None), protocols=protocols, **options
-    )
+    return run_evaluate(run, options=_options(observer, None, None), protocols=protocols, **options)
 
 
 def load(run: RunLike = None, **options: Any) -> RestorationModel:

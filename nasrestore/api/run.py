@@ -133,9 +133,9 @@ def searched_state(run: OpenRun) -> dict[str, torch.Tensor]:
     """
     from nasrestore.runtime.checkpoint import load_checkpoint
 
-    state: dict[str, torch.Tensor] = load_checkpoint(
-        run.folder.checkpoints_search, kind="search"
-    )["network"]
+    state: dict[str, torch.Tensor] = load_checkpoint(run.folder.checkpoints_search, kind="search")[
+        "network"
+    ]
     return state
 
 

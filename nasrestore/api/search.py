@@ -13,7 +13,13 @@ from nasrestore.api.run import open_recipe, override_settings, write_recipe
 from nasrestore.assemble.prepare import Prepared, prepare
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import Genotype
-from nasrestore.runtime.runfolder import RunFolder, check_out, create_run, update_result, write_atomic
+from nasrestore.runtime.runfolder import (
+    RunFolder,
+    check_out,
+    create_run,
+    update_result,
+    write_atomic,
+)
 from nasrestore.spec.load import Override
 
 if TYPE_CHECKING:
@@ -48,14 +54,15 @@ def search(
         RunStopped: a loss is not finite.
         Interrupted: asked to stop; it can be resumed.
     """
-    from nasrestore.assemble.network import device_named
-
     if resume:
         return _resumed(recipe, overrides, options, out, seed, device)
     check_out(out, overwrite=overwrite)
     prepared = prepare(recipe, override_settings(overrides, seed=seed, device=device))
     _check_choices(prepared)
+    from nasrestore.assemble.network import device_named  # imports torch: input errors come first
+
     place = device_named(prepared.recipe.device)
+
     def made() -> RunFolder:
         return create_run(out, prepared.recipe.recipe, resume=False, overwrite=overwrite)
 
@@ -70,8 +77,6 @@ def _resumed(
     seed: int | None,
     device: str | None,
 ) -> SearchResult:
-    from nasrestore.assemble.network import device_named
-
     if overrides or seed is not None:
         raise NasRestoreError(
             "--resume goes on with the run's own recipe: --set and --seed cannot change it",
@@ -80,6 +85,8 @@ def _resumed(
     name = prepare(recipe).recipe.recipe
     folder = create_run(out, name, resume=True, overwrite=False)
     run = open_recipe(folder)
+    from nasrestore.assemble.network import device_named
+
     place = device_named(device or run.prepared.recipe.device)
     return _search(run.prepared, place, lambda: folder, options, fresh=False)
 

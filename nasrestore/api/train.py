@@ -183,9 +183,7 @@ def _initial(planned: OpenRun, weights: str, options: Options) -> GraphNetwork:
     return plain_network(planned.derived)
 
 
-def _begin(
-    loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool
-) -> str:
+def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> str:
     """Resumes or plans the loop; gives the precision."""
     import shutil
 

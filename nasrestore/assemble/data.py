@@ -99,9 +99,7 @@ class Splits:
             device=self._device,
         )
 
-    def _image_set(
-        self, source: Source, members: list[str], variants: int, what: str
-    ) -> ImageSet:
+    def _image_set(self, source: Source, members: list[str], variants: int, what: str) -> ImageSet:
         progress = self.progress
         show = None if progress is None else (lambda done, total: progress(what, done, total))
         limit = int(self._recipe.data.memory * GIBIBYTE)

@@ -15,7 +15,7 @@ from nasrestore.search.level import Level
 from nasrestore.search.loop import Loop
 from nasrestore.search.schedule import Plan, plan_steps
 
-BF16_MUST_GAIN = 1.1
+MUST_GAIN = 1.1
 SETTLING_STEPS = 1
 MEASURED_STEPS = 2
 
@@ -26,41 +26,61 @@ class Pace:
 
     Attributes:
         precision: ``fp32`` or ``bf16``.
+        threads: of the CPU.
         seconds: of one turn, averaged over the phase.
     """
 
     precision: str
+    threads: int
     seconds: float
 
 
-def measure(loop: Loop, precision: str) -> Pace:
-    """The speed of a turn; ``auto`` tries bf16 and takes it where it is faster by a tenth.
+def measure(loop: Loop, precision: str, threads: int | None = None) -> Pace:
+    """The speed of a turn, under the settings that are left open and turn out fastest.
 
-    Real steps are taken for it, and undone.
+    ``auto`` precision tries bf16; open threads try fewer, which are faster where other programs
+    want the same cores. Either must gain a tenth. Real steps are taken for it, and undone.
+
+    Args:
+        threads: ``None`` to choose.
 
     Raises:
         RunStopped: a loss is not finite from the start.
     """
     state = copy.deepcopy(_moment(loop))
+    on_cpu = next(loop.network.parameters()).device.type == "cpu"
+    first = "fp32" if precision == "auto" else precision
+    available = torch.get_num_threads()
+    best = _pace(loop, state, first, available, None)
+    if threads is None and on_cpu and available > 1:
+        fewer = 1 if available <= 4 else available // 2
+        best = _better(best, _pace(loop, state, first, fewer, best))
+    if precision == "auto":
+        try:
+            best = _better(best, _pace(loop, state, "bf16", best.threads, best))
+        except RunStopped:
+            pass  # bf16 does not do here
+    set_precision(loop, best.precision)
+    torch.set_num_threads(best.threads)
+    _restore(loop, state)
+    return best
+
+
+def _better(old: Pace, new: Pace) -> Pace:
+    return new if new.seconds * MUST_GAIN < old.seconds else old
+
+
+def _pace(
+    loop: Loop, state: dict[str, Any], precision: str, threads: int, rival: Pace | None
+) -> Pace:
+    """One candidate's speed; given up early where it is much slower than its rival."""
+    set_precision(loop, precision)
+    torch.set_num_threads(threads)
+    limit = float("inf") if rival is None else 3 * rival.seconds
     try:
-        if precision != "auto":
-            set_precision(loop, precision)
-            return Pace(precision, _seconds(loop))
-        paces = {}
-        for name in ("fp32", "bf16"):
-            set_precision(loop, name)
-            try:
-                paces[name] = _seconds(loop)
-            except RunStopped:
-                if name == "fp32":
-                    raise
-            _restore(loop, copy.deepcopy(state))
-        faster = paces.get("bf16", float("inf")) * BF16_MUST_GAIN < paces["fp32"]
-        chosen = "bf16" if faster else "fp32"
-        set_precision(loop, chosen)
-        return Pace(chosen, paces[chosen])
+        return Pace(precision, threads, _seconds(loop, limit))
     finally:
-        _restore(loop, state)
+        _restore(loop, copy.deepcopy(state))
 
 
 def set_precision(loop: Loop, precision: str) -> None:
@@ -84,13 +104,16 @@ def _restore(loop: Loop, state: dict[str, Any]) -> None:
     set_random_state(state["random"])
 
 
-def _seconds(loop: Loop) -> float:
+def _seconds(loop: Loop, limit: float) -> float:
     """Seconds of a turn: each level's step, as often as it is taken, for its share of the phase."""
     total = 0.0
     for index, level in enumerate(loop.levels):
         below = loop.levels[:index]
+        began = time.perf_counter()
         for _ in range(SETTLING_STEPS):
             level.step(level.start, below)
+        if time.perf_counter() - began > limit:
+            return float("inf")
         total += _timed(level, below) * level.steps * (1 - level.start)
     return total
 

@@ -15,24 +15,19 @@ from nasrestore.graph.signature import (
     SignatureError,
 )
 
-CHANNELS = Parameter("int", least=1, doc="output channels")
-KERNEL = Parameter("int", 3, least=1, most=31, doc="kernel size, odd")
+MOST_CHANNELS = 65_536
+CHANNELS = Parameter("int", least=1, most=MOST_CHANNELS, doc="output channels")
+KERNEL = Parameter("int", 3, least=1, most=31, odd=True, doc="kernel size")
 DILATION = Parameter("int", 1, least=1, most=32, doc="dilation factor")
-GROUPS = Parameter("int", 1, least=1, doc="groups of the convolution")
-
-
-def _odd_kernel(params: Params) -> int:
-    kernel = int(params["kernel"])
-    if kernel % 2 == 0:
-        raise SignatureError(f"expected an odd kernel, got {kernel}", "kernel")
-    return kernel
+GROUPS = Parameter("int", 1, least=1, most=MOST_CHANNELS, doc="groups of the convolution")
 
 
 def _conv_channels(channels: int, params: Params) -> int:
-    _odd_kernel(params)
     out, groups = int(params["channels"]), int(params.get("groups", 1))
     if channels % groups or out % groups:
-        raise SignatureError(f"{groups} groups do not divide {channels} -> {out} channels", "groups")
+        raise SignatureError(
+            f"{groups} groups do not divide {channels} -> {out} channels", "groups"
+        )
     return out
 
 
@@ -69,7 +64,6 @@ def _paths_resolve(params: Params, index: int) -> Params:
 
 
 def _paths_channels(channels: int, params: Params) -> int:
-    _odd_kernel(params)
     out = int(params["channels"]) * len(params["dilations"])
     paths = len(params["dilations"])
     if params["split"] and channels % paths:
@@ -81,13 +75,6 @@ def _paths_layers(channels: int, p: Params) -> list[Layer]:
     paths = len(p["dilations"])
     own = channels // paths if p["split"] else channels
     return [Layer(own, p["channels"], p["kernel"], norm=True)] * paths
-
-
-def _block_channels(channels: int, params: Params) -> int:
-    """The blocks of three convolutions keep their channels, or say so."""
-    if "kernel" in params:
-        _odd_kernel(params)
-    return channels
 
 
 def _three_convolutions(channels: int, p: Params) -> list[Layer]:
@@ -132,7 +119,7 @@ HALF, TWICE = Fraction(1, 2), Fraction(2)
 def _blocks() -> dict[str, OperationSignature]:
     def block(doc: str, layers: Any, **more: Parameter) -> OperationSignature:
         parameters = {"kernel": KERNEL, **more}
-        return OperationSignature(doc, parameters, channels=_block_channels, layers=layers)
+        return OperationSignature(doc, parameters, layers=layers)
 
     two = Parameter("int", 2, least=1, most=32, doc="dilation factor")
     return {
@@ -164,7 +151,7 @@ OPERATIONS: dict[str, OperationSignature] = {
     "dilated_paths": OperationSignature(
         "parallel convolutions of several dilations, concatenated (RDMC's MFE, Eq. 2-5)",
         {
-            "channels": Parameter("int", least=1, doc="channels of one path"),
+            "channels": Parameter("int", least=1, most=MOST_CHANNELS, doc="channels of one path"),
             "dilations": Parameter("ints", (1, 2, 3), least=1, most=32, doc="one path each"),
             "kernel": KERNEL,
             "split": Parameter(
@@ -205,7 +192,7 @@ LOSSES: dict[str, Signature] = {
     "mse": Signature("mean squared error"),
     "l1": Signature("mean absolute error"),
     "charbonnier": Signature(
-        "mean of sqrt(d^2 + epsilon^2)", {"epsilon": Parameter("float", 1e-3, least=0)}
+        "mean of sqrt(d^2 + epsilon^2)", {"epsilon": Parameter("float", 1e-3, above=0)}
     ),
     "ssim": Signature("1 - SSIM (RDMC Eq. 9)"),
     "negative_ssim": Signature("-SSIM (TMICS Eq. 6)"),
@@ -214,7 +201,7 @@ LOSSES: dict[str, Signature] = {
         {
             "backbone": Parameter("str", "vgg19", options=("vgg19", "random")),
             "weights": _PATH,
-            "denominator_floor": Parameter("float", 1e-3, least=0),
+            "denominator_floor": Parameter("float", 1e-3, above=0),
             "seed": Parameter("int", 0, least=0, doc="of the random backbone"),
         },
     ),
@@ -222,12 +209,13 @@ LOSSES: dict[str, Signature] = {
 
 _RATE = Parameter("float", 1e-3, least=0, doc="learning rate")
 _DECAY = Parameter("float", 0.0, least=0, doc="L2 penalty")
+_BETAS = Parameter("floats", (0.9, 0.999), least=0, below=1, length=2, doc="decay of the means")
 OPTIMIZERS: dict[str, Signature] = {
     "adam": Signature(
         "Adam",
         {
             "rate": _RATE,
-            "betas": Parameter("floats", (0.9, 0.999), least=0, most=1),
+            "betas": _BETAS,
             "weight_decay": _DECAY,
         },
     ),
@@ -235,7 +223,7 @@ OPTIMIZERS: dict[str, Signature] = {
         "Adam with decoupled weight decay",
         {
             "rate": _RATE,
-            "betas": Parameter("floats", (0.9, 0.999), least=0, most=1),
+            "betas": _BETAS,
             "weight_decay": _DECAY,
         },
     ),
@@ -317,5 +305,5 @@ for _registry, _signatures in (
     (registry.metric, METRICS),
     (registry.dataset, DATASETS),
 ):
-    for _name, _signature in _signatures.items():  # type: ignore[attr-defined]
+    for _name, _signature in _signatures.items():
         _registry.declare(_name, _signature)

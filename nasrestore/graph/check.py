@@ -1,125 +1,162 @@
-"""Checks of a compiled graph that need the whole of it. Torch-free."""
+"""Checks that need more than one node of a space at once. Torch-free."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
 from nasrestore.errors import NasRestoreError
+from nasrestore.graph.copies import Copy
 from nasrestore.graph.cost import CostModel
-from nasrestore.graph.decide import cheapest
-from nasrestore.graph.expand import Problems, signature_of
-from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.expand import signature_of
+from nasrestore.graph.ir import Operation, Output, Recursion, SearchGraph, Shape
+from nasrestore.graph.links import LinkGroup
+from nasrestore.graph.shapes import Assembly
 from nasrestore.graph.signature import SignatureError
-from nasrestore.spec.space import OutputSpec, SpaceSpec
+from nasrestore.graph.values import Problems
+from nasrestore.spec.parts import SpaceParts
 
 
-def check_graph(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
-    """Adds what is wrong with the graph as a whole."""
-    _unreachable_nodes(graph, spec, problems)
-    _unread_inputs(graph, spec, problems)
-    _outputs(graph, spec, problems)
-    _undecidable(graph, spec, problems)
-    _concatenated_choices(graph, spec, problems)
-    if not problems.errors:
-        _limits(graph, spec, problems)
+@dataclass(frozen=True)
+class Wiring:
+    """What reads what, removed links (``keep: 0``) included, whatever the shapes."""
+
+    copies: Sequence[Copy]
+    groups: Sequence[LinkGroup]
+    outputs: Sequence[Output]
+    recursion: Recursion | None
+
+    def used(self) -> set[str]:
+        """The nodes and sources that some output may depend on."""
+        into: dict[str, list[str]] = {c.name: list(c.reads or ()) for c in self.copies}
+        for group in self.groups:
+            for source, target in group.pairs:
+                into[target].append(source)
+        return reached((output.node for output in self.outputs), into)
 
 
-def _unreachable_nodes(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
-    used = {output.node for output in graph.outputs}
-    for node in reversed(graph.nodes):
-        if node.name in used:
-            used.update(node.reads)
-            used.update(edge.source for edge in graph.into(node.name))
-    for node in graph.nodes:
-        if node.name not in used and not graph.removed:
-            problems.add(
-                spec.tree.at("nodes", node.block),
-                f"node {node.name!r} is unreachable: no output depends on it",
-                "let another node or an output read it, or remove it",
-                key=True,
-            )
+def reached(start: Iterable[str], into: Mapping[str, Iterable[str]]) -> set[str]:
+    """All from which one of ``start`` can be reached; ``into`` gives the predecessors."""
+    used = set(start)
+    waiting = list(used)
+    while waiting:
+        for name in into.get(waiting.pop(), ()):
+            if name not in used:
+                used.add(name)
+                waiting.append(name)
+    return used
 
 
-def _unread_inputs(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
-    read = {name for node in graph.nodes for name in node.reads}
-    read |= {edge.source for edge in graph.edges} | {output.add or "" for output in graph.outputs}
-    if graph.recursion is not None and graph.recursion.state in read:
-        read.add(graph.recursion.start)
-    for name in graph.inputs:
+def check_wiring(wiring: Wiring, space: SpaceParts, problems: Problems) -> None:
+    """Nodes that no output depends on, inputs and a state that nothing reads."""
+    used = wiring.used()
+    lost: dict[str, list[str]] = {}
+    for copy in wiring.copies:
+        if copy.name not in used:
+            lost.setdefault(copy.block, []).append(copy.name)
+    for block, names in lost.items():
+        shown = ", ".join(names if len(names) <= 4 else [names[0], "...", names[-1]])
+        problems.add(
+            space.tree.at("nodes", block),
+            f"node {shown} is unreachable: no output depends on it",
+            "let another node or an output read it, or remove it",
+            key=True,
+        )
+    read = used | {output.add for output in wiring.outputs}
+    recursion = wiring.recursion
+    if recursion is not None and recursion.state in read:
+        read.add(recursion.start)
+    for name in space.inputs:
         if name not in read:
-            at = spec.tree.at("inputs", name)
-            problems.add(at, f"input {name!r} is never read", "name it in a node's reads", key=True)
-    recursion = graph.recursion
+            at = space.tree.at("inputs", name)
+            hint = "name it in the reads of a node that an output depends on"
+            problems.add(at, f"input {name!r} is never read", hint, key=True)
     if recursion is not None and recursion.stages > 1 and recursion.state not in read:
-        at = spec.tree.at("recursion", "state")
-        problems.add(at, f"no node reads the state {recursion.state!r}", "name it in a node's reads")
+        at = space.tree.at("recursion", "state")
+        hint = "name it in a node's reads, or set stages: 1"
+        problems.add(at, f"no node reads the state {recursion.state!r}", hint)
 
 
-def _outputs(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
-    recursion = graph.recursion
-    for output in graph.outputs:
-        shape = graph.node(output.node).output
-        at = spec.tree.at("outputs", output.name)
-        sources = dict(graph.inputs)
-        if recursion is not None:
-            sources[recursion.state] = graph.inputs[recursion.start]
-        if output.add is not None and sources[output.add] != shape:
-            described = isinstance(spec.outputs[output.name], OutputSpec)
+def check_shapes(
+    assembly: Assembly,
+    outputs: Sequence[Output],
+    recursion: Recursion | None,
+    sources: Mapping[str, Shape],
+    space: SpaceParts,
+    problems: Problems,
+) -> None:
+    """Outputs that do not fit what is added to them, or the state that they become."""
+    for output in outputs:
+        shape = assembly.shapes.get(output.node)
+        at = space.tree.at("outputs", output.name)
+        added = sources.get(output.add or "")
+        if shape is None:
+            continue
+        if added is not None and added != shape:
             problems.add(
-                at.at("add") if described else at,
-                f"cannot add {output.add!r} ({sources[output.add]}) to {output.node!r} ({shape})",
+                at.at("add"),
+                f"cannot add {output.add!r} ({added}) to {output.node!r} ({shape})",
+                "both need the same channels and resolution",
             )
-        if recursion is not None and output.name == recursion.state:
-            start = graph.inputs[recursion.start]
-            if shape != start:
-                problems.add(
-                    at,
-                    f"the state {output.name!r} has {shape}, "
-                    f"but the next stage reads it in place of {recursion.start!r} with {start}",
-                )
+        is_state = recursion is not None and output.name == recursion.state
+        if recursion is None or not is_state or recursion.start not in sources:
+            continue
+        start = sources[recursion.start]
+        if shape != start:
+            problems.add(
+                at,
+                f"the state {output.name!r} has {shape}, "
+                f"but the next stage reads it in place of {recursion.start!r} with {start}",
+                "both need the same channels and resolution",
+            )
 
 
-def _undecidable(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
-    for node in graph.nodes:
-        if node.candidates[0].kind == "none" and len(node.candidates) == 1:
-            at = spec.tree.at("nodes", node.block, "op")
-            problems.add(at, "'none' cannot be a node's only operation")
-
-
-def _concatenated_choices(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
+def check_graph(graph: SearchGraph, space: SpaceParts, problems: Problems) -> None:
     """A link that may be dropped must not change what its target puts out."""
+    told: set[str] = set()
     for edge in graph.edges:
-        if edge.choice is None or edge.join != "concat":
+        if edge.choice is None or edge.join != "concat" or edge.link in told:
             continue
         node = graph.node(edge.target)
         for operation in node.candidates:
-            signature = signature_of(operation.kind)
-            try:
-                alone = signature.channels(node.main.channels, operation.params)
-            except SignatureError:
-                alone = -1
-            if alone != node.output.channels:
+            found = {
+                _output_channels(operation, channels)
+                for channels in (node.main.channels, node.input.channels - edge.channels)
+            }
+            if found != {node.output.channels}:
+                told.add(edge.link)
                 problems.add(
-                    spec.tree.at("links", edge.link, "join"),
+                    space.tree.at("links", edge.link, "join"),
                     f"{edge.name}: the output of {node.name!r} would change with the link, since "
                     f"operation {operation.label!r} takes its channels from its input",
                     "join: add, or an operation with channels of its own",
                 )
+                break
 
 
-def _limits(graph: SearchGraph, spec: SpaceSpec, problems: Problems) -> None:
+def _output_channels(operation: Operation, channels: int) -> int | None:
+    try:
+        return signature_of(operation.kind).channels(channels, operation.params)
+    except SignatureError:
+        return None
+
+
+def check_limits(graph: SearchGraph, space: SpaceParts, problems: Problems) -> None:
+    """Limits that no architecture can meet, or that cannot be told of."""
     limits = graph.limits
     if limits.parameters is None and limits.macs is None:
         return
-    at = spec.tree.at("limits")
+    at = space.tree.at("limits")
     try:
         model = CostModel(graph, limits.size)
-        least_parameters = cheapest(model, "parameters")
-        least_macs = cheapest(model, "macs")
     except NasRestoreError as error:
         problems.add(at, error.message, error.hint)
         return
-    if limits.parameters is not None and least_parameters > limits.parameters:
+    least = model.least()
+    smallest = "the smallest has" if model.additive else "the smallest has at least"
+    if limits.parameters is not None and least.parameters > limits.parameters:
         message = f"no architecture has {limits.parameters:,} parameters or fewer"
-        problems.add(at.at("parameters"), f"{message}: the smallest has {least_parameters:,}")
-    if limits.macs is not None and least_macs > limits.macs:
+        problems.add(at.at("parameters"), f"{message}: {smallest} {least.parameters:,}")
+    if limits.macs is not None and least.macs > limits.macs:
         message = f"no architecture has {limits.macs:,} multiply-adds or fewer"
-        problems.add(at.at("macs"), f"{message}: the smallest has {int(least_macs):,}")
+        problems.add(at.at("macs", "most"), f"{message}: {smallest} {int(least.macs):,}")

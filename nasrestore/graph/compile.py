@@ -1,57 +1,29 @@
-"""From a space to its search graph, with every error of the file at once. Torch-free."""
+"""From a space to its search graph, with every error of the file at once. Torch-free.
+
+An error leaves open what rests on it, and the rest is still checked: a name that cannot be resolved
+silences neither the parameters of other nodes nor the shapes that do not depend on it.
+"""
 
 from __future__ import annotations
 
-import graphlib
-import heapq
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 
-from nasrestore.errors import raise_all
-from nasrestore.graph.check import check_graph
-from nasrestore.graph.expand import (
-    Environment,
-    Problems,
-    candidates,
-    constants,
-    evaluate_integer,
-    plain_operation,
-    signature_of,
-)
-from nasrestore.graph.ir import (
-    Choice,
-    Edge,
-    Limits,
-    Node,
-    Operation,
-    Output,
-    Recursion,
-    SearchGraph,
-    Shape,
-)
-from nasrestore.graph.links import LinkGroup, Names, link_group
-from nasrestore.graph.signature import SignatureError
+from nasrestore.errors import SpecError, raise_all
+from nasrestore.graph.check import Wiring, check_graph, check_limits, check_shapes, check_wiring
+from nasrestore.graph.copies import Copy, copies_of, names_of, ordered
+from nasrestore.graph.head import check_names, limits_of, outputs_of, parse_size, recursion_of
+from nasrestore.graph.ir import Choice, Limits, Output, Recursion, SearchGraph, Shape
+from nasrestore.graph.links import Ends, LinkGroup, link_ends, link_group
+from nasrestore.graph.prune import without_dead
+from nasrestore.graph.shapes import Assembly, Scales, assemble, scales_of
+from nasrestore.graph.values import Problems, constants
+from nasrestore.spec.parts import SpaceParts, parts_of, read_parts
 from nasrestore.spec.source import Tree
-from nasrestore.spec.space import MacsLimitSpec, NodeSpec, OutputSpec, SpaceSpec
+from nasrestore.spec.space import SpaceSpec, check_format, read_space
 
-MOST_COPIES = 1000
+__all__ = ["compile_space", "compile_tree", "parse_size"]
+
 MOST_EDGES = 20_000
-MOST_STAGES = 100
-
-
-@dataclass
-class _Copy:
-    """A copy of a declared node before its shapes are known."""
-
-    name: str
-    block: str
-    index: int
-    spec: NodeSpec
-    reads: tuple[str, ...]
-    between: Operation | None
-    operations: tuple[Operation, ...]
 
 
 def compile_space(spec: SpaceSpec) -> SearchGraph:
@@ -61,423 +33,181 @@ def compile_space(spec: SpaceSpec) -> SearchGraph:
         SpecError: everything that is wrong with it, each with file, line and column.
     """
     problems = Problems()
-    graph = _Compiler(spec, problems).graph()
-    if graph is not None and not problems.errors:
-        check_graph(graph, spec, problems)
+    graph = _Compiler(parts_of(spec), problems).graph()
     raise_all(problems.errors)
-    assert graph is not None
+    assert graph is not None, "no graph, and no error that says why"
     return graph
 
 
+def compile_tree(tree: Tree) -> SearchGraph:
+    """The search graph of a space from its located tree; errors of form and of meaning together.
+
+    Raises:
+        SpecError: everything that is wrong with it, each with file, line and column.
+    """
+    check_format(tree, "space")
+    try:
+        spec = read_space(tree)
+    except SpecError as error:
+        raise_all([*getattr(error, "errors", [error]), *beyond_form(tree)])
+        raise
+    return compile_space(spec)
+
+
+def beyond_form(tree: Tree) -> list[SpecError]:
+    """What is wrong with a space beyond its form, as far as the rest of it can be read."""
+    problems = Problems()
+    if tree.kind == "mapping":
+        _Compiler(read_parts(tree), problems).graph()
+    return problems.errors
+
+
 class _Compiler:
-    def __init__(self, spec: SpaceSpec, problems: Problems) -> None:
-        self.spec = spec
-        self.tree = spec.tree
+    """The steps, each of which reads what the ones before left known."""
+
+    def __init__(self, space: SpaceParts, problems: Problems) -> None:
+        self.space = space
         self.problems = problems
-        trees = self.tree.at("constants").value if spec.constants else {}
-        self.env: Environment = constants(trees, spec.constants, problems)
-        self.inputs = {name: Shape(i.channels) for name, i in spec.inputs.items()}
-        self.recursion = self._recursion()
-        self.sources = dict(self.inputs)
-        if self.recursion is not None and self.recursion.start in self.inputs:
-            self.sources[self.recursion.state] = self.inputs[self.recursion.start]
+        section = space.tree.at("constants")
+        self.env = constants(section, space.constants, space.complete, problems)
+        self.recursion = recursion_of(space, self.env, problems)
+        self.sources = _sources(space, self.recursion)
 
     def graph(self) -> SearchGraph | None:
-        """The graph, or ``None`` where errors leave nothing to go on with."""
-        self._check_names()
-        repeats = {name: self._repeat(node) for name, node in self.spec.nodes.items()}
-        self.names = Names(repeats, list(self.sources))
-        copies = self._copies()
-        outputs = self._outputs()
-        limits = self._limits()
-        if self.problems.errors or not copies:
-            if not self.spec.nodes:
-                self.problems.add(self.tree.at("nodes"), "a space needs at least one node")
+        """The graph; ``None`` after an error."""
+        space, env, problems = self.space, self.env, self.problems
+        check_names(space, problems)
+        names = names_of(space, self._source_names(), env, problems)
+        copies = copies_of(space, names, env, problems)
+        ends = {
+            name: None if spec is None else link_ends(spec, names, env, problems)
+            for name, spec in space.links.items()
+        }
+        outputs = outputs_of(space, names, self._source_names(), problems)
+        limits = limits_of(space, env, problems)
+        order = ordered(copies, [], problems)
+        if order is None:
             return None
-        read_order = self._order(copies, [])
-        if read_order is None:
+        scales = scales_of(order, self.sources, problems)
+        groups = self._groups(ends, scales, copies)
+        order = ordered(copies, groups, problems)
+        if order is None:
             return None
-        scales = self._scales(read_order)
-        if scales is None:
+        wiring = self._wiring(copies, groups, outputs)
+        if wiring is not None:
+            check_wiring(wiring, space, problems)
+        assembly = self._assembly(order, groups, ends, scales)
+        check_shapes(assembly, outputs, self.recursion, self.sources, space, problems)
+        if problems.errors or wiring is None:
             return None
-        groups = self._groups(copies, scales)
-        if self.problems.errors:
-            return None
-        pairs = [pair for group in groups for pair in group.pairs]
-        order = self._order(copies, [p for g in groups if g.keep != 0 for p in g.pairs], groups)
-        if order is None or len(pairs) > MOST_EDGES:
-            return None
-        return self._assemble(order, groups, scales, outputs, limits)
+        return self._finished(assembly, groups, outputs, limits)
 
-    # -- what the file says ------------------------------------------------------------------
-
-    def _check_names(self) -> None:
-        sections = ("inputs", "nodes", "links")
-        seen: dict[str, str] = {}
-        for section in sections:
-            for name, tree in self.tree.at(section).value.items() if getattr(self.spec, section) else ():
-                if name in seen:
-                    message = f"{name!r} is the name of one of the {seen[name]} already"
-                    self.problems.add(tree, message, "choose another name", key=True)
-                seen[name] = section
-        recursion = self.spec.recursion
-        if recursion is not None and recursion.state in seen:
-            self.problems.add(
-                recursion.tree.at("state"),
-                f"the state {recursion.state!r} is the name of one of the {seen[recursion.state]}",
-                "the state has the name of an output",
-            )
-
-    def _recursion(self) -> Recursion | None:
-        spec = self.spec.recursion
-        if spec is None:
-            return None
-        at = spec.tree
-        stages = evaluate_integer(
-            spec.stages, at.at("stages"), self.env, self.problems, least=1, most=MOST_STAGES
-        )
-        if spec.state not in self.spec.outputs:
-            names = ", ".join(self.spec.outputs)
-            self.problems.add(at.at("state"), f"no output is called {spec.state!r}", f"outputs: {names}")
-        if spec.start not in self.inputs:
-            names = ", ".join(self.inputs)
-            self.problems.add(at.at("start"), f"no input is called {spec.start!r}", f"inputs: {names}")
-        return Recursion(stages or 1, spec.state, spec.start, spec.weights, spec.norm)
-
-    def _repeat(self, node: NodeSpec) -> int | None:
-        if node.repeat is None:
-            return None
-        at = node.tree.at("repeat")
-        found = evaluate_integer(
-            node.repeat, at, self.env, self.problems, least=1, most=MOST_COPIES
-        )
-        return found or 1
-
-    def _copies(self) -> list[_Copy]:
-        result: list[_Copy] = []
-        last: str | None = None
-        for block, spec in self.spec.nodes.items():
-            first = self._first_reads(spec, last)
-            for index, name in enumerate(self.names.copies(block), start=1):
-                env = {**self.env, "index": index}
-                between = None
-                if spec.between is not None and (index > 1 or self.names.blocks[block] is None):
-                    if self.names.blocks[block] is None:
-                        self.problems.add(
-                            spec.tree.at("between"),
-                            "between acts between copies, and this node has none",
-                            "give it a repeat, or make it a node of its own",
-                            key=True,
-                        )
-                    at = spec.tree.at("between")
-                    between = plain_operation(spec.between, at, env, self.problems)
-                reads = first if index == 1 else (f"{block}.{index - 1}",)
-                operations = candidates(spec, env, self.problems)
-                result.append(_Copy(name, block, index, spec, reads, between, operations))
-            last = self.names.copies(block)[-1]
-        return result
-
-    def _first_reads(self, spec: NodeSpec, last: str | None) -> tuple[str, ...]:
-        if spec.reads is None:
-            if last is not None:
-                return (last,)
-            if len(self.sources) == 1:
-                return tuple(self.sources)
-            names = ", ".join(self.sources)
-            self.problems.add(spec.tree, f"the first node must say what it reads: {names}", key=True)
-            return ()
-        at = spec.tree.at("reads")
-        texts = [spec.reads] if isinstance(spec.reads, str) else list(spec.reads)
-        trees = [at] if isinstance(spec.reads, str) else [at.at(i) for i in range(len(texts))]
-        if not texts:
-            self.problems.add(at, "an empty list: a node reads at least one other")
-        found: list[str] = []
-        for text, tree in zip(texts, trees, strict=True):
-            names = self.names.find(text, tree, self.problems, sources=True)
-            if "-" in text and len(names) > 1:
-                found += names
-            elif names:
-                found.append(names[-1])
-        return tuple(found)
-
-    def _outputs(self) -> tuple[Output, ...]:
-        result = []
-        if not self.spec.outputs:
-            self.problems.add(self.tree.at("outputs"), "a space needs at least one output")
-        for name, spec in self.spec.outputs.items():
-            at = self.tree.at("outputs", name)
-            text = spec.source if isinstance(spec, OutputSpec) else spec
-            node_at = at.at("from") if isinstance(spec, OutputSpec) else at
-            nodes = self.names.find(text, node_at, self.problems, sources=False)
-            add = spec.add if isinstance(spec, OutputSpec) else None
-            if add is not None and add not in self.sources:
-                names = ", ".join(self.sources)
-                self.problems.add(at.at("add"), f"no input is called {add!r}", f"known: {names}")
-            if nodes:
-                result.append(Output(name, nodes[-1], add))
-        return tuple(result)
-
-    def _limits(self) -> Limits:
-        spec = self.spec.limits
-        if spec is None:
-            return Limits()
-        at = spec.tree
-
-        def whole(value: object, tree: Tree) -> int | None:
-            if value is None:
-                return None
-            return evaluate_integer(value, tree, self.env, self.problems, least=1)  # type: ignore[arg-type]
-
-        parameters = whole(spec.parameters, at.at("parameters"))
-        if not isinstance(spec.macs, MacsLimitSpec):
-            return Limits(parameters, whole(spec.macs, at.at("macs")))
-        macs = whole(spec.macs.most, at.at("macs", "most"))
-        size = parse_size(spec.macs.at)
-        if size is None:
-            message = f"expected HEIGHTxWIDTH such as 128x128, got {spec.macs.at!r}"
-            self.problems.add(at.at("macs", "at"), message)
-        return Limits(parameters, macs, size or (128, 128))
-
-    # -- order and resolution ----------------------------------------------------------------
-
-    def _order(
-        self,
-        copies: Sequence[_Copy],
-        pairs: Sequence[tuple[str, str]],
-        groups: Sequence[LinkGroup] = (),
-    ) -> list[_Copy] | None:
-        """The copies in an order in which they can be computed, the file's where it can be."""
-        position = {copy.name: i for i, copy in enumerate(copies)}
-        before: dict[str, set[str]] = {c.name: {r for r in c.reads if r in position} for c in copies}
-        for source, target in pairs:
-            if source in position:
-                before[target].add(source)
-        try:
-            sorter = graphlib.TopologicalSorter(before)
-            sorter.prepare()
-        except graphlib.CycleError as error:
-            self._report_cycle(error.args[1], copies, groups)
-            return None
-        ready = [position[name] for name in sorter.get_ready()]
-        heapq.heapify(ready)
-        order: list[_Copy] = []
-        while ready:
-            copy = copies[heapq.heappop(ready)]
-            order.append(copy)
-            sorter.done(copy.name)
-            for name in sorter.get_ready():
-                heapq.heappush(ready, position[name])
-        return order
-
-    def _report_cycle(
-        self, cycle: Sequence[str], copies: Sequence[_Copy], groups: Sequence[LinkGroup]
-    ) -> None:
-        path = " -> ".join(cycle)
-        steps = set(zip(cycle, cycle[1:], strict=False))
-        for group in groups:
-            if group.keep != 0 and steps & set(group.pairs):
-                self.problems.add(group.spec.tree, f"these links close a cycle: {path}", key=True)
-                return
-        guilty = next(c for c in copies if c.name in cycle)
-        self.problems.add(guilty.spec.tree.at("reads"), f"a cycle: {path}", "nodes cannot read themselves")
-
-    def _scales(self, order: Sequence[_Copy]) -> dict[str, tuple[Fraction, Fraction]] | None:
-        """(resolution at the operation's input, at its output) of every copy and source."""
-        scales = {name: (shape.scale, shape.scale) for name, shape in self.sources.items()}
-        for copy in order:
-            if not copy.operations or not copy.reads:
-                return None
-            read = {name: scales[name][1] for name in copy.reads}
-            if len(set(read.values())) > 1:
-                shown = ", ".join(f"{name} at {scale}" for name, scale in read.items())
-                self.problems.add(
-                    copy.spec.tree.at("reads"),
-                    f"cannot concatenate different resolutions: {shown}",
-                    "read one of them through a link, which inserts an adapter",
-                )
-                return None
-            at_input = next(iter(read.values())) * _scale(copy.between)
-            factors = {op.label: _scale(op) for op in copy.operations}
-            if len(set(factors.values())) > 1:
-                shown = ", ".join(f"{label} x{factor}" for label, factor in factors.items())
-                message = f"candidates change the resolution differently: {shown}"
-                self.problems.add(copy.spec.tree.at("op"), message)
-                return None
-            scales[copy.name] = (at_input, at_input * next(iter(factors.values())))
-        return scales
+    def _source_names(self) -> list[str]:
+        state = [] if self.recursion is None else [self.recursion.state]
+        return list(dict.fromkeys([*self.space.inputs, *state]))
 
     def _groups(
-        self, copies: Sequence[_Copy], scales: Mapping[str, tuple[Fraction, Fraction]]
+        self, ends: Mapping[str, Ends | None], scales: Scales, copies: Sequence[Copy]
     ) -> list[LinkGroup]:
-        order = {copy.name: i for i, copy in enumerate(copies)}
-        found = [
-            link_group(name, spec, self.names, scales, order, self.env, self.problems)
-            for name, spec in self.spec.links.items()
-        ]
-        groups = [group for group in found if group is not None]
-        if sum(len(group.pairs) for group in groups) > MOST_EDGES:
-            message = f"more than {MOST_EDGES} links"
-            self.problems.add(self.tree.at("links"), message, "name smaller sets of nodes")
+        space = self.space
+        position = {copy.name: i for i, copy in enumerate(copies)}
+        groups: list[LinkGroup] = []
+        member: dict[tuple[str, str], str] = {}
+        for name, spec in space.links.items():
+            end = ends[name]
+            if spec is None or end is None or space.damaged.get(name):
+                continue
+            group = link_group(name, spec, end, scales, position, self.problems)
+            if group is None:
+                continue
+            groups.append(group)
+            self._check_pairs(group, member)
+            if len(member) > MOST_EDGES:
+                message = f"more than {MOST_EDGES:,} links"
+                self.problems.add(spec.tree, message, "name smaller sets of nodes", key=True)
+                return groups[:-1]
         return groups
 
-    # -- shapes ------------------------------------------------------------------------------
+    def _check_pairs(self, group: LinkGroup, member: dict[tuple[str, str], str]) -> None:
+        for source, target in group.pairs:
+            other = member.setdefault((source, target), group.name)
+            if other != group.name:
+                self.problems.add(
+                    group.spec.tree,
+                    f"the link {source}->{target} is in the group {other!r} already",
+                    "a pair of nodes has one link: name other nodes, or a direction",
+                    key=True,
+                )
+                return
 
-    def _assemble(
+    def _wiring(
+        self, copies: Sequence[Copy], groups: Sequence[LinkGroup], outputs: Sequence[Output]
+    ) -> Wiring | None:
+        """What reads what; ``None`` where an error leaves some of it open."""
+        space = self.space
+        known = (
+            space.complete
+            and all(spec is not None for spec in space.nodes.values())
+            and all(copy.reads is not None for copy in copies)
+            and len(groups) == len(space.links)
+            and len(outputs) == len(space.outputs)
+        )
+        return Wiring(copies, groups, outputs, self.recursion) if known else None
+
+    def _assembly(
         self,
-        order: Sequence[_Copy],
+        order: Sequence[Copy],
         groups: Sequence[LinkGroup],
-        scales: Mapping[str, tuple[Fraction, Fraction]],
-        outputs: tuple[Output, ...],
+        ends: Mapping[str, Ends | None],
+        scales: Scales,
+    ) -> Assembly:
+        resolved = {group.name for group in groups}
+        concealed: set[str] = set()
+        for name, spec in self.space.links.items():
+            end = ends[name]
+            damaged = self.space.is_damaged(name, "join", "to")
+            if name in resolved or (spec is not None and spec.join == "add" and not damaged):
+                continue
+            targets = None if end is None or damaged else end.targets
+            concealed.update([copy.name for copy in order] if targets is None else targets)
+        return assemble(order, groups, concealed, scales, self.sources, self.env, self.problems)
+
+    def _finished(
+        self,
+        assembly: Assembly,
+        groups: Sequence[LinkGroup],
+        outputs: Sequence[Output],
         limits: Limits,
     ) -> SearchGraph | None:
-        shapes = dict(self.sources)
-        nodes: list[Node] = []
-        edges: list[Edge] = []
-        link_choices, removed = _link_choices(groups)
-        choice_of = {c: choice.name for choice in link_choices for c in choice.candidates}
-        for copy in order:
-            read = Shape(sum(shapes[n].channels for n in copy.reads), scales[copy.reads[0]][1])
-            main = self._main_shape(copy, read, scales[copy.name][0])
-            if main is None:
-                return None
-            joined = main.channels
-            for group in groups:
-                for source, target in group.pairs:
-                    if target != copy.name or group.keep == 0:
-                        continue
-                    edge = self._edge(group, source, target, shapes[source], main, choice_of)
-                    if edge is None:
-                        return None
-                    edges.append(edge)
-                    joined += edge.channels if edge.join == "concat" else 0
-            node = self._node(copy, read, main, Shape(joined, main.scale))
-            if node is None:
-                return None
-            nodes.append(node)
-            shapes[node.name] = node.output
-        operation_choices = [
+        choices = [
             Choice(n.name, "operation", tuple(op.label for op in n.candidates))
-            for n in nodes
+            for n in assembly.nodes
             if n.choice is not None
         ]
-        return SearchGraph(
-            self.spec.space,
-            self.inputs,
-            tuple(nodes),
-            tuple(edges),
-            (*operation_choices, *link_choices),
-            outputs,
+        found = [(choice, group.removed) for group in groups for choice in group.choices()]
+        named = [*self.space.nodes.values(), *self.space.links.values()]
+        graph = SearchGraph(
+            self.space.name,
+            {name: shape for name, shape in self.sources.items() if name in self.space.inputs},
+            tuple(assembly.nodes),
+            tuple(assembly.edges),
+            (*choices, *(choice for choice, removed in found if not removed)),
+            tuple(outputs),
             self.recursion,
             limits,
-            removed,
+            tuple(choice for choice, removed in found if removed),
+            groups=tuple(dict.fromkeys(spec.group for spec in named if spec is not None)),
         )
-
-    def _main_shape(self, copy: _Copy, read: Shape, scale: Fraction) -> Shape | None:
-        channels = read.channels
-        if copy.between is not None:
-            try:
-                channels = signature_of(copy.between.kind).channels(channels, copy.between.params)
-            except SignatureError as error:
-                self.problems.add(copy.spec.tree.at("between"), f"{copy.name}: {error}", error.hint)
-                return None
-        return Shape(channels, scale)
-
-    def _edge(
-        self,
-        group: LinkGroup,
-        source: str,
-        target: str,
-        arriving: Shape,
-        main: Shape,
-        choice_of: Mapping[str, str],
-    ) -> Edge | None:
-        spec, name = group.spec, f"{source}->{target}"
-        adapter: Operation | None = None
-        at = spec.tree.at("adapter") if spec.adapter is not None else spec.tree
-        if spec.adapter is not None or (spec.join == "add" and arriving.channels != main.channels):
-            wanted = spec.adapter or "conv_1x1"
-            fill = {"channels": main.channels}
-            adapter = plain_operation(wanted, at, self.env, self.problems, fill)
-            if adapter is None:
-                return None
-        channels = arriving.channels
-        if adapter is not None:
-            signature = signature_of(adapter.kind)
-            try:
-                channels = signature.channels(channels, adapter.params)
-                if signature.scale(adapter.params) != 1:
-                    raise SignatureError("an adapter keeps the resolution; resampling is inserted")
-            except SignatureError as error:
-                self.problems.add(at, f"{name}: {error}", error.hint)
-                return None
-        if spec.join == "add" and channels != main.channels:
-            self.problems.add(
-                at,
-                f"{name}: cannot add {channels} channels to the {main.channels} of {target}",
-                "adapter: conv_1x1 fits them, join: concat appends them",
-            )
-            return None
-        factor = main.scale / arriving.scale
-        return Edge(
-            name, group.name, source, target, spec.join, adapter, factor, arriving, channels,
-            choice_of.get(name), spec.group,
-        )  # fmt: skip
-
-    def _node(self, copy: _Copy, read: Shape, main: Shape, joined: Shape) -> Node | None:
-        outputs: dict[str, Shape] = {}
-        for op in copy.operations:
-            signature = signature_of(op.kind)
-            scale = joined.scale * signature.scale(op.params)
-            try:
-                outputs[op.label] = Shape(signature.channels(joined.channels, op.params), scale)
-            except SignatureError as error:
-                at = copy.spec.tree.at("op")
-                self.problems.add(at, f"{copy.name}: operation {op.label!r}: {error}", error.hint)
-                return None
-        if len({shape.channels for shape in outputs.values()}) > 1:
-            shown = ", ".join(f"{label} {shape.channels}" for label, shape in outputs.items())
-            message = f"{copy.name}: candidates differ in output channels: {shown}"
-            self.problems.add(copy.spec.tree.at("op"), message, "give all the same channels")
-            return None
-        return Node(
-            copy.name,
-            copy.block,
-            copy.index,
-            copy.reads,
-            copy.between,
-            copy.operations,
-            copy.name if len(copy.operations) > 1 else None,
-            copy.spec.group,
-            read,
-            main,
-            joined,
-            next(iter(outputs.values())),
-        )
+        check_graph(graph, self.space, self.problems)
+        graph = without_dead(graph, self.space, self.problems)
+        if not self.problems.errors:
+            check_limits(graph, self.space, self.problems)
+        return graph
 
 
-def _scale(operation: Operation | None) -> Fraction:
-    return Fraction(1) if operation is None else signature_of(operation.kind).scale(operation.params)
-
-
-def _link_choices(groups: Sequence[LinkGroup]) -> tuple[list[Choice], tuple[Choice, ...]]:
-    choices: list[Choice] = []
-    removed: list[Choice] = []
-    for group in groups:
-        if group.keep is None:
-            continue
-        sets: dict[str, list[str]] = {}
-        for source, target in group.pairs:
-            name = f"{group.name}.{target}" if group.per_node else group.name
-            sets.setdefault(name, []).append(f"{source}->{target}")
-        for name, members in sets.items():
-            choice = Choice(name, "links", tuple(members), group.keep)
-            (choices if group.keep else removed).append(choice)
-    return choices, tuple(removed)
-
-
-def parse_size(text: str) -> tuple[int, int] | None:
-    """(height, width) from ``128x128``; ``None`` where it is something else."""
-    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
-    if match is None or 0 in (height := int(match[1]), width := int(match[2])):
-        return None
-    return height, width
+def _sources(space: SpaceParts, recursion: Recursion | None) -> dict[str, Shape]:
+    """The shapes of what nodes may read besides nodes: the inputs and the state."""
+    shapes = {n: Shape(spec.channels) for n, spec in space.inputs.items() if spec is not None}
+    if recursion is not None and recursion.start in shapes:
+        shapes[recursion.state] = shapes[recursion.start]
+    return shapes

@@ -2,27 +2,27 @@
 
 The score of a genotype is the sum, over everything decided for, of the logarithm of its strength
 (its share of the relaxed choice). Without limits that is argmax, and the top k of a group. With
-limits, architectures are visited best first, so the first that fits is the best that fits.
+limits it is exact up to 10^6 architectures, and beyond wherever the search ends in time; otherwise
+the result says which score nothing exceeds.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from nasrestore.errors import NasRestoreError
-from nasrestore.graph.cost import Cost, CostModel
+from nasrestore.graph.best_first import Chosen, Costs, Queue, Table, multipliers_for
+from nasrestore.graph.cost import Cost, CostModel, choice_shares
 from nasrestore.graph.genotype import Genotype, genotype_of
-from nasrestore.graph.ir import Choice, Limits, SearchGraph
+from nasrestore.graph.ir import Limits, SearchGraph
 
 EXACT = 10**6
-_FLOOR = 1e-30
-_LISTED = 50_000
+_PLAIN = 50_000  # beginnings looked at by score alone, before prices are put on costs
+_BEYOND = 300_000  # beginnings looked at where there are more architectures than EXACT
+_FLOOR = 1e-300
+_UNIT = 2**64  # scores are whole numbers of this unit, so that sums are exact
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,25 @@ class Decided:
 
     Attributes:
         score: sum of the logarithms of the strengths of what was decided for.
-        cost: of the derived network, where the graph's signatures tell it.
+        cost: of the derived network at the limits' size; ``None`` without limits.
         ties: sentences on choices where candidates were equally strong.
+        bound: a score that no other architecture within the limits exceeds, where the space is too
+            large to be sure that this is the best; ``None`` where it is.
     """
 
     genotype: Genotype
     score: float
     cost: Cost | None
     ties: tuple[str, ...]
+    bound: float | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said aloud: ties, and how far from the best it may be."""
+        if self.bound is None:
+            return self.ties
+        told = f"score {self.score:.4f}; a better one within the limits may exist, up to"
+        return (*self.ties, f"{told} {self.bound:.4f}")
 
 
 Strengths = Mapping[str, Sequence[float]]
@@ -47,44 +58,47 @@ Strengths = Mapping[str, Sequence[float]]
 def decide(
     graph: SearchGraph, strengths: Strengths, limits: Limits | None = None, top: int = 1
 ) -> list[Decided]:
-    """The ``top`` highest-scoring genotypes within the limits, best first.
+    """The ``top`` highest-scoring genotypes within the limits, best first; fewer if fewer fit.
 
     Args:
         strengths: for each choice a number in [0, 1] per candidate, in the candidates' order.
         limits: default: the graph's own.
 
     Raises:
-        NasRestoreError: none fits the limits, or none was found among the first 10^6.
+        NasRestoreError: none fits the limits, or none was found in a space too large to be sure.
+        ValueError: ``top`` below 1, or strengths that do not fit the choices.
     """
+    if top < 1:
+        raise ValueError(f"top is at least 1, got {top}")
     limits = graph.limits if limits is None else limits
-    limited = limits.parameters is not None or limits.macs is not None
-    model = CostModel(graph, limits.size) if limited else None
-    ties = _ties(graph, strengths)
-    found: list[Decided] = []
-    visited = 0
-    for score, decisions in _best_first(graph, strengths, limits, model):
-        visited += 1
-        cost = None if model is None else model.cost(decisions)
-        if cost is None or cost.within(limits.parameters, limits.macs):
-            genotype = genotype_of(graph, decisions, strengths=_named(graph, strengths))
-            found.append(Decided(genotype, score, cost, ties))
-            if len(found) == top:
-                return found
-        if visited >= EXACT:
-            break
+    search = _Search(graph, strengths, limits, top)
+    found, bound = search.run()
     if not found:
-        raise NasRestoreError(_none_fits(graph, limits, visited), hint="raise the limits")
-    return found
+        raise NasRestoreError(_none_fits(graph, limits, bound), hint="raise the limits")
+    ties = _ties(graph, strengths)
+    named = _named(graph, strengths)
+    result = []
+    for chosen, cost in found:
+        decisions = search.decisions(chosen)
+        logs = (search.logs[c.name][name] for c in graph.choices for name in decisions[c.name])
+        genotype = genotype_of(graph, decisions, strengths=named)
+        result.append(Decided(genotype, math.fsum(logs), cost, ties))
+    if bound is None:
+        return result
+    return [replace(d, bound=b) if (b := bound / _UNIT) > d.score else d for d in result]
 
 
-def _none_fits(graph: SearchGraph, limits: Limits, visited: int) -> str:
+def _none_fits(graph: SearchGraph, limits: Limits, bound: int | None) -> str:
     wanted = [
         f"{value:,} {what}"
-        for value, what in ((limits.parameters, "parameters"), (limits.macs, "multiply-adds"))
+        for value, what in (
+            (limits.parameters, "parameters"),
+            (limits.macs, f"multiply-adds at {limits.size[0]}x{limits.size[1]}"),
+        )
         if value is not None
     ]
-    among = "" if visited < EXACT else f" among the {visited:,} strongest"
-    return f"no architecture of {graph.name!r} keeps within {' and '.join(wanted)}{among}"
+    found = "keeps" if bound is None else "was found that keeps"
+    return f"no architecture of {graph.name!r} {found} within {' and '.join(wanted)}"
 
 
 def _named(graph: SearchGraph, strengths: Strengths) -> dict[str, dict[str, float]]:
@@ -99,7 +113,7 @@ def _ties(graph: SearchGraph, strengths: Strengths) -> tuple[str, ...]:
     said = []
     for choice in graph.choices:
         weights = dict(zip(choice.candidates, strengths[choice.name], strict=True))
-        ranked = sorted(choice.decidable, key=lambda c: -weights[c])
+        ranked = sorted(choice.decidable, key=lambda c, weights=weights: -weights[c])  # type: ignore[misc]
         if len(ranked) > choice.keep:
             last, dropped = ranked[choice.keep - 1], ranked[choice.keep]
             if weights[last] == weights[dropped]:
@@ -109,109 +123,113 @@ def _ties(graph: SearchGraph, strengths: Strengths) -> tuple[str, ...]:
     return tuple(said)
 
 
-@dataclass(frozen=True)
-class _Option:
-    """One decision of one choice."""
-
-    score: float
-    decision: tuple[str, ...]
-    cost: Cost
+Found = list[tuple[Chosen, Cost | None]]
 
 
-def _options(choice: Choice, strengths: Sequence[float], model: CostModel | None) -> list[_Option]:
-    """The decisions of a choice, best first; the first ``_LISTED`` of very many."""
-    weights = dict(zip(choice.candidates, strengths, strict=True))
-    logs = {c: math.log(max(float(weights[c]), _FLOOR)) for c in choice.decidable}
-    ranked = sorted(choice.decidable, key=lambda c: -logs[c])  # stable: ties go to the first
-    position = {c: i for i, c in enumerate(choice.candidates)}
-    options = []
-    for decision in itertools.islice(_subsets(ranked, logs, choice.keep), _LISTED):
-        ordered = tuple(sorted(decision, key=position.__getitem__))
-        cost = Cost() if model is None else model.summand(choice, ordered)
-        options.append(_Option(sum(logs[c] for c in ordered), ordered, cost))
-    return options
+@dataclass
+class _Search:
+    """One search for the best genotypes within limits."""
 
+    graph: SearchGraph
+    strengths: Strengths
+    limits: Limits
+    top: int
+    logs: dict[str, dict[str, float]] = field(default_factory=dict)
 
-def _subsets(
-    ranked: Sequence[str], logs: Mapping[str, float], keep: int
-) -> Iterator[tuple[str, ...]]:
-    """All subsets of ``keep`` of a ranked list, from the highest sum down."""
+    def __post_init__(self) -> None:
+        limited = self.limits.parameters is not None or self.limits.macs is not None
+        self.model = CostModel(self.graph, self.limits.size) if limited else None
+        for c in self.graph.choices:
+            weights = dict(zip(c.candidates, self.strengths[c.name], strict=True))
+            self.logs[c.name] = {n: math.log(max(_FLOOR, weights[n])) for n in c.decidable}
+        self.scale = self._denominator()
+        self.tables = [self._table(i) for i in range(len(self.graph.choices))]
+        self.spare = self._spare()
 
-    def total(indices: tuple[int, ...]) -> float:
-        return -sum(logs[ranked[i]] for i in indices)
+    def run(self) -> tuple[Found, int | None]:
+        """What was found, best first, and a bound on the scores of the rest, if it is not all."""
+        if not self.tables:
+            cost = self._cost(())
+            return ([((), cost)] if self._fits(cost) else []), None
+        queue = Queue(self.tables, self.spare)
+        small = self.graph.architectures <= _PLAIN
+        found, done = self._collect(queue, None if self.model is None or small else _PLAIN)
+        if done:
+            return found, None
+        prices = multipliers_for(self.tables, self.spare)
+        queue = Queue(self.tables, self.spare, prices)
+        exact = self.graph.architectures <= EXACT
+        found, done = self._collect(queue, None if exact else _BEYOND)
+        if done:
+            return found, None
+        return found or self._by_rising_price(), queue.bound
 
-    first = tuple(range(keep))
-    heap = [(total(first), first)]
-    seen = {first}
-    while heap:
-        _, indices = heapq.heappop(heap)
-        yield tuple(ranked[i] for i in indices)
-        for place, index in enumerate(indices):
-            following = index + 1
-            if following < len(ranked) and following not in indices:
-                moved = (*indices[:place], following, *indices[place + 1 :])
-                if moved not in seen:
-                    seen.add(moved)
-                    heapq.heappush(heap, (total(moved), moved))
+    def decisions(self, chosen: Chosen) -> dict[str, tuple[str, ...]]:
+        return {
+            c.name: tuple(c.decidable[i] for i in indices)
+            for c, indices in zip(self.graph.choices, chosen, strict=True)
+        }
 
+    def _collect(self, queue: Queue, most: int | None) -> tuple[Found, bool]:
+        """The best that the queue gives, and whether nothing better can be left in it."""
+        best: list[tuple[int, Chosen, Cost | None]] = []
+        while queue.bound is not None:
+            if len(best) == self.top and queue.bound <= best[-1][0]:
+                break
+            if most is not None and queue.taken >= most:
+                return [(chosen, cost) for _, chosen, cost in best], False
+            chosen = queue.take()
+            if chosen is None or not self._fits(cost := self._cost(chosen)):
+                continue
+            best.append((self._score(chosen), chosen, cost))
+            best.sort(key=lambda entry: -entry[0])  # stable: ties in the queue's order
+            del best[self.top :]
+        return [(chosen, cost) for _, chosen, cost in best], True
 
-def _best_first(
-    graph: SearchGraph, strengths: Strengths, limits: Limits, model: CostModel | None
-) -> Iterator[tuple[float, dict[str, tuple[str, ...]]]]:
-    """Whole genotypes from the highest score down, those surely above the limits left out."""
-    prunes = model is not None and model.additive
-    options = [_options(c, strengths[c.name], model if prunes else None) for c in graph.choices]
-    rest = [0.0]
-    for choice in reversed(options):
-        rest.append(rest[-1] + choice[0].score)
-    rest.reverse()
-    least = _least_rest(options)
-    start = model.constant() if prunes and model is not None else Cost()
-    heap: list[tuple[float, tuple[int, ...], float, Cost]] = []
+    def _by_rising_price(self) -> Found:
+        """Any architecture that fits, from ever higher prices on parameters and multiply-adds."""
+        for step in range(0, 160, 2):
+            for prices in ((1 << step, 0), (0, 1 << step), (1 << step, 1 << step)):
+                chosen = tuple(table.best(prices) for table in self.tables)
+                if self._fits(cost := self._cost(chosen)):
+                    return [(chosen, cost)]
+        return []
 
-    def push(chosen: tuple[int, ...], score: float, cost: Cost) -> None:
-        """Adds a beginning of a genotype; ``score`` and ``cost`` are without its last decision."""
-        depth = len(chosen)
-        if depth and chosen[-1] < len(options[depth - 1]):
-            bound = score + options[depth - 1][chosen[-1]].score + rest[depth]
-            heapq.heappush(heap, (-bound, chosen, score, cost))
+    def _score(self, chosen: Chosen) -> int:
+        pairs = zip(self.tables, chosen, strict=True)
+        return sum(table.scores[i] for table, indices in pairs for i in indices)
 
-    if not options:
-        yield 0.0, {}
-        return
-    push((0,), 0.0, start)
-    pops = 0
-    while heap and pops < 4 * EXACT:
-        pops += 1
-        _, chosen, score, cost = heapq.heappop(heap)
-        push((*chosen[:-1], chosen[-1] + 1), score, cost)
-        option = options[len(chosen) - 1][chosen[-1]]
-        score, cost = score + option.score, cost + option.cost
-        if prunes and not (cost + least[len(chosen)]).within(limits.parameters, limits.macs):
-            continue
-        if len(chosen) < len(options):
-            push((*chosen, 0), score, cost)
-            continue
-        pairs = zip(graph.choices, options, chosen, strict=True)
-        yield score, {c.name: o[i].decision for c, o, i in pairs}
+    def _cost(self, chosen: Chosen) -> Cost | None:
+        return None if self.model is None else self.model.cost(self.decisions(chosen))
 
+    def _fits(self, cost: Cost | None) -> bool:
+        return cost is None or cost.within(self.limits.parameters, self.limits.macs)
 
-def _least_rest(options: Sequence[Sequence[_Option]]) -> list[Cost]:
-    least = [Cost()]
-    for choice in reversed(options):
-        parameters = min(o.cost.parameters for o in choice)
-        least.append(least[-1] + Cost(parameters, min(o.cost.macs for o in choice)))
-    least.reverse()
-    return least
+    # -- in whole numbers --------------------------------------------------------------------
 
+    def _denominator(self) -> int:
+        if self.model is None:
+            return 1
+        costs = [s for c in self.graph.choices for s in choice_shares(self.model, c)]
+        return math.lcm(*(cost.macs.denominator for cost in (*costs, self.model.base)))
 
-def cheapest(model: CostModel, what: Literal["parameters", "macs"]) -> int | Fraction:
-    """The least that any architecture costs: exact where the cost is additive, a bound otherwise."""
-    graph = model.graph
-    decisions: dict[str, tuple[str, ...]] = {}
-    for choice in graph.choices:
-        names = sorted(
-            choice.decidable, key=lambda c, choice=choice: getattr(model.summand(choice, (c,)), what)
+    def _table(self, index: int) -> Table:
+        choice = self.graph.choices[index]
+        logs = self.logs[choice.name]
+        costs: list[Costs] = [(0, 0)] * len(choice.decidable)
+        if self.model is not None:
+            costs = [
+                (share.parameters, int(share.macs * self.scale))
+                for share in choice_shares(self.model, choice)
+            ]
+        return Table([int(logs[c] * _UNIT) for c in choice.decidable], costs, choice.keep)
+
+    def _spare(self) -> tuple[int | None, int | None]:
+        """The limits, less what every architecture costs."""
+        if self.model is None:
+            return None, None
+        base, limits = self.model.base, self.limits
+        return (
+            None if limits.parameters is None else limits.parameters - base.parameters,
+            None if limits.macs is None else int((limits.macs - base.macs) * self.scale),
         )
-        decisions[choice.name] = tuple(names[: choice.keep])
-    return getattr(model.cost(decisions), what) if model.additive else 0

@@ -39,9 +39,7 @@ def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
     )
 
 
-def _decided(
-    node: Node, decisions: Mapping[str, tuple[str, ...]], edges: tuple[Edge, ...]
-) -> Node:
+def _decided(node: Node, decisions: Mapping[str, tuple[str, ...]], edges: tuple[Edge, ...]) -> Node:
     appended = sum(e.channels for e in edges if e.target == node.name and e.join == "concat")
     shape = Shape(node.main.channels + appended, node.main.scale)
     candidates = node.candidates

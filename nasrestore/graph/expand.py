@@ -1,114 +1,51 @@
-"""From what a space file says to numbers, operations and candidates. Collects errors, raises none."""
+"""From what a space file says of a node to operations and candidates. Collects errors, raises none."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nasrestore.graph.catalog  # noqa: F401  declares the built-in operations
 from nasrestore import registry
-from nasrestore.errors import NasRestoreError, SpecError
+from nasrestore.errors import NasRestoreError
 from nasrestore.graph.ir import Operation
 from nasrestore.graph.signature import OperationSignature, SignatureError
+from nasrestore.graph.values import Environment, Problems, parameters
 from nasrestore.registry import did_you_mean
-from nasrestore.spec.expression import Expression, ExpressionError, is_expression, parse_expression
-from nasrestore.spec.source import Tree
+from nasrestore.spec.source import Tree, tree_of
 from nasrestore.spec.space import CandidateSpec, ChoiceSpec, NodeSpec
 
-Number = int | float
-Environment = Mapping[str, Number]
+__all__ = ["Candidate", "Problems", "candidates", "plain_operation", "signature_of"]
+
+MOST_CANDIDATES = 100
+NONE = "none"
 
 
-class Problems:
-    """The errors found so far."""
+@dataclass(frozen=True)
+class Candidate:
+    """An operation, and where the file says it.
 
-    def __init__(self) -> None:
-        self.errors: list[SpecError] = []
+    Attributes:
+        at: where its name stands.
+        params: the parameters given to it.
+    """
 
-    def add(self, tree: Tree, message: str, hint: str | None = None, *, key: bool = False) -> None:
-        error = tree.error(message, hint, key=key)
-        known = {(e.location, e.message) for e in self.errors}
-        if (error.location, error.message) not in known:  # each copy of a node finds it again
-            self.errors.append(error)
+    operation: Operation
+    at: Tree
+    params: Mapping[str, Tree]
+
+    def place(self, error: SignatureError) -> Tree:
+        """Where an error belongs: at the parameter, if it was given, or else at the name."""
+        return self.params.get(error.parameter or "", self.at)
 
 
 def signature_of(name: str) -> OperationSignature:
     signature = registry.operation.signature(name)
     assert isinstance(signature, OperationSignature)
     return signature
-
-
-def evaluate(
-    value: Number | Expression, tree: Tree, env: Environment, problems: Problems
-) -> Number | None:
-    """The number that a value stands for; ``None`` after an error."""
-    if not isinstance(value, Expression):
-        return value
-    try:
-        return _whole(value.evaluate(env))
-    except ExpressionError as error:
-        problems.add(tree, str(error))
-        return None
-
-
-def evaluate_integer(
-    value: Number | Expression,
-    tree: Tree,
-    env: Environment,
-    problems: Problems,
-    *,
-    least: int,
-    most: int | None = None,
-) -> int | None:
-    """An integer in a range; ``None`` after an error."""
-    number = evaluate(value, tree, env, problems)
-    if number is None:
-        return None
-    number = _whole(number)
-    if not isinstance(number, int) or number < least:
-        problems.add(tree, f"expected an integer >= {least}, got {number!r}{_origin(value)}")
-        return None
-    if most is not None and number > most:
-        problems.add(tree, f"expected at most {most}, got {number}{_origin(value)}")
-        return None
-    return number
-
-
-def _origin(value: Number | Expression) -> str:
-    return f" from {value.text!r}" if isinstance(value, Expression) else ""
-
-
-def _whole(number: Number) -> Number:
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def constants(trees: Mapping[str, Tree], values: Mapping[str, Any], problems: Problems) -> Environment:
-    """All constants, each of which may use those declared before it."""
-    env: dict[str, Number] = {}
-    for name, value in values.items():
-        if name == "index":
-            problems.add(trees[name], "'index' is the number of a copy", "choose another name", key=True)
-            continue
-        number = evaluate(value, trees[name], env, problems)
-        env[name] = 1 if number is None else number  # 1 lets the rest be checked
-    return env
-
-
-def parameter(tree: Tree, env: Environment, numeric: bool) -> Any:
-    """The plain value of a parameter, expressions evaluated.
-
-    Raises:
-        ExpressionError: an expression that cannot be read or evaluated.
-    """
-    if tree.kind == "sequence":
-        return [parameter(item, env, numeric) for item in tree.value]
-    if tree.kind == "mapping":
-        return tree.plain()
-    if isinstance(tree.value, str) and (numeric or is_expression(tree.value)):
-        return _whole(parse_expression(tree.value).evaluate(env))
-    return tree.value
 
 
 def operation(
@@ -118,34 +55,24 @@ def operation(
     env: Environment,
     problems: Problems,
     label: str | None = None,
-) -> Operation | None:
+) -> Candidate | None:
     """An operation with checked parameters; ``None`` after an error."""
     try:
         signature = signature_of(name)
     except NasRestoreError as error:
         problems.add(at, error.message, error.hint)
         return None
-    values: dict[str, Any] = {}
-    before = len(problems.errors)
-    for key, tree in params.items():
-        spec = signature.parameters.get(key)
-        if spec is None:
-            hint = did_you_mean(key, signature.parameters)
-            problems.add(tree, f"operation {name!r} has no parameter {key!r}", hint, key=True)
-            continue
-        try:
-            numeric = spec.type in ("int", "float", "ints", "floats")
-            values[key] = spec.read(key, parameter(tree, env, numeric))
-        except (SignatureError, ExpressionError) as error:
-            problems.add(tree, str(error), getattr(error, "hint", None))
-    if len(problems.errors) > before:
+    values = parameters(f"operation {name!r}", signature.parameters, params, env, problems)
+    if values is None:
         return None
     try:
-        read = signature.resolve(signature.read(values), int(env.get("index", 1)))
+        read = signature.resolve(signature.read(values), int(env.values.get("index", 1)))
     except SignatureError as error:
-        problems.add(at, f"operation {name!r}: {error}", error.hint)
+        problems.add(
+            params.get(error.parameter or "", at), f"operation {name!r}: {error}", error.hint
+        )
         return None
-    return Operation(name, dict(read), label or name)
+    return Candidate(Operation(name, dict(read), label or name), at, params)
 
 
 def plain_operation(
@@ -154,37 +81,46 @@ def plain_operation(
     env: Environment,
     problems: Problems,
     defaults: Mapping[str, Any] | None = None,
-) -> Operation | None:
+) -> Candidate | None:
     """An operation that stands by itself: ``between`` or ``adapter``.
 
     ``defaults`` fills parameters that the operation takes and the file does not give.
     """
-    name, params = (spec, {}) if isinstance(spec, str) else (spec.op, spec.params)
+    name: str = spec if isinstance(spec, str) else spec.op
+    params: Mapping[str, Tree] = {} if isinstance(spec, str) else spec.params
     if defaults and name in registry.operation:
         takes = signature_of(name).parameters
-        location = at.location
-        from nasrestore.spec.source import tree_of
-
-        given = {k: tree_of(v, location) for k, v in defaults.items() if k in takes}
+        given = {k: tree_of(v, at.location) for k, v in defaults.items() if k in takes}
         params = {**given, **params}
-    return operation(name, at, params, env, problems)
+    return operation(name, at if isinstance(spec, str) else at.at("op"), params, env, problems)
 
 
-def candidates(node: NodeSpec, env: Environment, problems: Problems) -> tuple[Operation, ...]:
-    """The operations of a node; one where nothing is to be decided."""
+def candidates(
+    node: NodeSpec, env: Environment, problems: Problems
+) -> tuple[Candidate, ...] | None:
+    """The operations of a node, one where nothing is to be decided; ``None`` after an error."""
+    before = problems.found
     at = node.tree.at("op")
+    found: list[tuple[Candidate, str] | None] = []
     if isinstance(node.op, ChoiceSpec):
-        specs = node.op.choice
-        trees = [at.at("choice", i) for i in range(len(specs))]
-        if not specs:
-            problems.add(at.at("choice"), "an empty choice", "name at least one operation")
-        _unused_parameters(node, specs, problems)
+        listed = at.at("choice")
+        if not node.op.choice:
+            problems.add(listed, "an empty choice", "name at least one operation")
+        _unused_parameters(node, node.op.choice, problems)
+        for i, spec in enumerate(node.op.choice):
+            found += _expanded(node, spec, listed.at(i), env, problems)
+            if len(found) > MOST_CANDIDATES:
+                break
     else:
-        specs, trees = [node.op], [at]
-    found: list[tuple[Operation, str]] = []
-    for spec, tree in zip(specs, trees, strict=True):
-        found += _expanded(node, spec, tree, env, problems)
-    return _labelled(found, at, problems)
+        found += _expanded(node, node.op, at, env, problems)
+    if len(found) > MOST_CANDIDATES:
+        problems.add(at, f"more than {MOST_CANDIDATES} candidates", "list fewer values")
+    made = [pair for pair in found if pair is not None]
+    labelled = _labelled(made, problems)
+    _check_none(labelled, at, problems)
+    if problems.found > before or len(made) < len(found):
+        return None
+    return labelled
 
 
 def _unused_parameters(
@@ -192,54 +128,95 @@ def _unused_parameters(
 ) -> None:
     """A parameter of the node that none of its candidates takes."""
     names = [s if isinstance(s, str) else s.op for s in specs]
-    taken = [signature_of(n).parameters for n in names if n in registry.operation]
-    known = set(itertools.chain.from_iterable(taken))
+    if not all(n in registry.operation for n in names):
+        return  # an unknown one is complained of, and might have taken it
+    known = set(itertools.chain.from_iterable(signature_of(n).parameters for n in names))
     for key, tree in node.params.items():
-        if taken and key not in known:
-            hint = did_you_mean(key, known)
+        if names and key not in known:
+            hint = did_you_mean(key, known) if known else "they take none"
             problems.add(tree, f"no candidate has a parameter {key!r}", hint, key=True)
 
 
 def _expanded(
     node: NodeSpec, spec: str | CandidateSpec, at: Tree, env: Environment, problems: Problems
-) -> Iterable[tuple[Operation, str]]:
+) -> Iterator[tuple[Candidate, str] | None]:
     """One candidate; several where a parameter is itself a choice. With the label that tells them."""
-    name = spec if isinstance(spec, str) else spec.op
-    own = {} if isinstance(spec, str) else spec.params
+    name: str = spec if isinstance(spec, str) else spec.op
+    own: Mapping[str, Tree] = {} if isinstance(spec, str) else spec.params
     shared: Mapping[str, Tree] = node.params
     if isinstance(node.op, ChoiceSpec) and name in registry.operation:
         takes = signature_of(name).parameters
         shared = {k: v for k, v in shared.items() if k in takes}
     params = {**shared, **own}
-    varied = {k: t for k, t in params.items() if t.kind == "mapping" and set(t.value) == {"choice"}}
-    options = []
-    for key, tree in varied.items():
-        values = tree.value["choice"]
-        if values.kind != "sequence" or not values.value:
-            problems.add(values, "an empty choice", "list at least one value")
-            return
-        options.append([(key, value) for value in values.value])
+    options = _options(params, problems)
+    if options is None:
+        yield None
+        return
     given = None if isinstance(spec, str) else spec.name
+    where = at if isinstance(spec, str) else at.at("op")
     for combination in itertools.product(*options):
         chosen = dict(combination)
-        made = operation(name, at, {**params, **chosen}, env, problems)
+        made = operation(name, where, {**params, **chosen}, env, problems)
         if made is None:
+            yield None
             return
         telling = {**own, **chosen} if given is None else chosen
-        text = ",".join(f"{k}={made.params[k]}" for k in telling)
-        base = given or name
-        label = f"{base}({text})" if chosen else base
-        yield replace(made, label=label), f"{base}({text})" if text else base
+        text = ",".join(f"{k}={_text(made.operation.params[k])}" for k in telling)
+        full = f"{given or name}({text})" if text else given or name
+        label = full if chosen else given or name
+        yield replace(made, operation=replace(made.operation, label=label)), full
 
 
-def _labelled(
-    found: Sequence[tuple[Operation, str]], at: Tree, problems: Problems
-) -> tuple[Operation, ...]:
-    labels = [op.label for op, _ in found]
-    result = [
-        replace(op, label=full) if labels.count(op.label) > 1 else op for op, full in found
-    ]
-    final = [op.label for op in result]
-    for label in sorted({x for x in final if final.count(x) > 1}):
-        problems.add(at, f"two candidates are both called {label!r}", "give one a name")
-    return tuple(result)
+def _text(value: Any) -> str:
+    """A parameter's value in a label: ``3``, or ``1-2-3`` of a list."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _options(params: Mapping[str, Tree], problems: Problems) -> list[list[tuple[str, Tree]]] | None:
+    """The values of every parameter that is a choice; ``None`` after an error."""
+    found = []
+    for key, tree in params.items():
+        if tree.kind != "mapping" or "choice" not in tree.value:
+            continue
+        values = tree.value["choice"]
+        if len(tree.value) > 1:
+            other = next(child for name, child in tree.value.items() if name != "choice")
+            problems.add(other, "a parameter's choice has no other keys", "remove it", key=True)
+            return None
+        if values.kind != "sequence" or not values.value:
+            problems.add(values, "an empty choice", "list at least one value, such as [3, 5]")
+            return None
+        found.append([(key, value) for value in values.value])
+    if math.prod(map(len, found)) > MOST_CANDIDATES:
+        at = next(tree for tree in params.values() if tree.kind == "mapping")
+        problems.add(at, f"more than {MOST_CANDIDATES} candidates", "list fewer values")
+        return None
+    return found
+
+
+def _labelled(found: Sequence[tuple[Candidate, str]], problems: Problems) -> tuple[Candidate, ...]:
+    """The candidates, those that would share a label with the parameters that tell them apart."""
+    labels = [made.operation.label for made, _ in found]
+    result = tuple(
+        replace(made, operation=replace(made.operation, label=full))
+        if labels.count(made.operation.label) > 1
+        else made
+        for made, full in found
+    )
+    seen: set[str] = set()
+    for made in result:
+        label = made.operation.label
+        if label in seen:
+            problems.add(made.at, f"two candidates are both called {label!r}", "give one a name")
+        seen.add(label)
+    return result
+
+
+def _check_none(found: Sequence[Candidate], at: Tree, problems: Problems) -> None:
+    """``none`` is called so, it alone, and is never the only candidate."""
+    for made in found:
+        if (made.operation.kind == NONE) != (made.operation.label == NONE):
+            message = f"candidate {made.operation.label!r} is operation {made.operation.kind!r}"
+            problems.add(made.at, f"{message}: 'none' and nothing else is called 'none'")
+    if found and all(made.operation.kind == NONE for made in found):
+        problems.add(at, "'none' cannot be a node's only operation", "name another candidate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nasrestore.errors import Location, SpecError, raise_all
@@ -113,29 +113,27 @@ def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
     """
     tree = genotype.tree or tree_of(_plain(genotype), _NOWHERE)
     removed = {choice.name: choice for choice in graph.removed}
-    notes = [
-        f"the space has removed {name!r} (keep: 0); the genotype's entry for it is ignored"
-        for name in genotype.decisions
-        if name in removed
-    ]
-    errors: list[SpecError] = []
     wanted = {choice.name: choice for choice in graph.choices}
-    decisions: dict[str, tuple[str, ...]] = {}
+    errors: list[SpecError] = []
     for name in genotype.decisions:
         if name not in wanted and name not in removed:
             at = tree.at("decisions", name)
-            hint = did_you_mean(name, [*wanted, *removed])
+            known = [*wanted, *removed]
+            hint = did_you_mean(name, known) if known else "it leaves nothing to decide"
             errors.append(at.error(f"space {graph.name!r} has no choice {name!r}", hint, key=True))
+    decisions: dict[str, tuple[str, ...]] = {}
     for name, choice in wanted.items():
         decided = genotype.decisions.get(name)
         if decided is None:
             message = f"no decision for {name!r} of space {graph.name!r}"
-            errors.append(tree.at("decisions").error(message, f"keep {choice.keep} of its candidates"))
+            hint = f"name {choice.keep} of its {len(choice.decidable)} candidates"
+            errors.append(tree.at("decisions").error(message, hint))
             continue
-        error = _check_decision(choice, decided, tree.at("decisions", name))
-        if error is not None:
-            errors.append(error)
+        errors += _check_decision(choice, decided, tree.at("decisions", name))
         decisions[name] = tuple(c for c in choice.candidates if c in decided)
+    if errors and genotype.space != graph.name:
+        message = f"the genotype is for space {genotype.space!r}, not for {graph.name!r}"
+        errors.append(tree.at("space").error(message))
     if not errors and genotype.digest is not None and not _digest_fits(genotype, graph, removed):
         errors.append(
             tree.at("digest").error(
@@ -146,31 +144,35 @@ def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
             )
         )
     raise_all(errors)
-    fitted = Genotype(
-        graph.name, graph.digest, decisions, genotype.strengths, genotype.source,
-        genotype.description, genotype.tree,
-    )  # fmt: skip
-    return fitted, notes
+    fitted = replace(genotype, space=graph.name, digest=graph.digest, decisions=decisions)
+    return fitted, [_ignored(name) for name in genotype.decisions if name in removed]
 
 
-def _check_decision(choice: Choice, decided: tuple[str, ...], at: Tree) -> SpecError | None:
-    for name in decided:
+def _ignored(name: str) -> str:
+    return f"the space has removed {name!r} (keep: 0); the genotype's entry for it is ignored"
+
+
+def _check_decision(choice: Choice, decided: tuple[str, ...], at: Tree) -> list[SpecError]:
+    errors = []
+    for i, name in enumerate(decided):
         if name not in choice.candidates:
-            hint = did_you_mean(name, choice.candidates)
-            return at.error(f"{choice.name!r} has no candidate {name!r}", hint)
-        if name not in choice.decidable:
-            return at.error(f"{name!r} cannot be decided for", "it exists in the supernet only")
-    if len(set(decided)) != len(decided):
-        return at.error(f"a candidate of {choice.name!r} is named twice")
+            hint = did_you_mean(name, choice.decidable)
+            errors.append(at.at(i).error(f"{choice.name!r} has no candidate {name!r}", hint))
+        elif name not in choice.decidable:
+            hint = "it exists in the supernet only"
+            errors.append(at.at(i).error(f"{name!r} cannot be decided for", hint))
+        elif name in decided[:i]:
+            errors.append(at.at(i).error(f"{name!r} is named twice", "name another one"))
     if len(decided) != choice.keep:
-        return at.error(f"{choice.name!r} keeps {choice.keep}, the genotype names {len(decided)}")
-    return None
+        message = f"{choice.name!r} keeps {choice.keep}, the genotype names {len(decided)}"
+        errors.append(at.error(message))
+    return errors
 
 
 def _digest_fits(genotype: Genotype, graph: SearchGraph, removed: Mapping[str, Choice]) -> bool:
     """A removed group counted with as many links as the genotype names, as before its removal."""
     given = [
-        Choice(name, "links", choice.candidates, len(genotype.decisions[name]))
+        replace(choice, keep=len(genotype.decisions[name]))
         for name, choice in removed.items()
         if name in genotype.decisions
     ]
@@ -188,7 +190,6 @@ def random_genotype(graph: SearchGraph, generator: random.Random) -> Genotype:
 
 def _plain(genotype: Genotype) -> dict[str, Any]:
     return {"decisions": {k: list(v) for k, v in genotype.decisions.items()}}
-
 
 
 _NOWHERE = Location("genotype", 1, 1)

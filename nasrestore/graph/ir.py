@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal
 
 Direction = Literal["same", "up", "down"]
@@ -157,8 +158,10 @@ class SearchGraph:
     """A compiled space. ``nodes`` are in the order of execution.
 
     Attributes:
-        removed: link groups with ``keep: 0``; their entries in a genotype are ignored.
+        removed: link groups with ``keep: 0``, and choices of nodes that nothing reads without them;
+            their entries in a genotype are ignored.
         decisions: of a derived graph, what was decided.
+        groups: every parameter group that the file names, those of removed links too.
     """
 
     name: str
@@ -171,16 +174,28 @@ class SearchGraph:
     limits: Limits = Limits()
     removed: tuple[Choice, ...] = ()
     decisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _edges_into(self) -> dict[str, list[Edge]]:
+        found: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.target, []).append(edge)
+        return found
 
     def node(self, name: str) -> Node:
-        return next(node for node in self.nodes if node.name == name)
+        return self._nodes[name]
 
     def choice(self, name: str) -> Choice:
         return next(choice for choice in self.choices if choice.name == name)
 
     def into(self, node: str) -> Iterator[Edge]:
         """The edges that join at a node, in their order."""
-        return (edge for edge in self.edges if edge.target == node)
+        return iter(self._edges_into.get(node, ()))
 
     @property
     def architectures(self) -> int:
@@ -203,6 +218,6 @@ class SearchGraph:
 
 
 def digest_of(choices: tuple[Choice, ...]) -> str:
-    """A short hash of names, candidates and keep of the choices, whatever their order."""
-    rows = sorted([c.name, c.kind, list(c.candidates), c.keep] for c in choices)
+    """A short hash of names, candidates and keep of the choices; no order counts."""
+    rows = sorted([c.name, c.kind, sorted(c.candidates), c.keep] for c in choices)
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

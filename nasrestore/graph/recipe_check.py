@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import nasrestore.graph.catalog  # noqa: F401  declares the built-in names
 from nasrestore import registry
-from nasrestore.errors import NasRestoreError, raise_all
-from nasrestore.graph.expand import Problems, parameter
+from nasrestore.errors import NasRestoreError, SpecError, raise_all
+from nasrestore.graph import values
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.signature import Signature, SignatureError
+from nasrestore.graph.values import NO_CONSTANTS, Problems
 from nasrestore.registry import Registry, did_you_mean
-from nasrestore.spec.expression import ExpressionError
-from nasrestore.spec.recipe import LevelSpec, NamedSpec, PhaseSpec, RecipeSpec
+from nasrestore.spec.parts import Part, RecipeParts, read_recipe_parts, recipe_parts_of
+from nasrestore.spec.recipe import DataSpec, LevelSpec, NamedSpec, PhaseSpec, RecipeSpec, TermSpec
 from nasrestore.spec.source import Tree
 
 ARCHITECTURE = "architecture"
+
+
+@dataclass(frozen=True)
+class SpaceNames:
+    """What a recipe may name of its space; ``None`` where an error leaves it open."""
+
+    name: str
+    outputs: Sequence[str] | None
+    groups: Sequence[str] | None
 
 
 def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
@@ -25,26 +37,72 @@ def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
     Raises:
         SpecError: everything that is wrong with it, each with its place.
     """
+    outputs = [output.name for output in graph.outputs]
+    names = SpaceNames(graph.name, outputs, parameter_groups(graph))
+    raise_all(recipe_problems(recipe_parts_of(recipe), names))
+
+
+def beyond_form(recipe: Tree, space: Tree | None) -> list[SpecError]:
+    """What is wrong with a recipe beyond its form, as far as the rest of it can be read.
+
+    Args:
+        recipe: what its form says is not told again.
+        space: the space's tree, which may be wrong itself; ``None`` where it cannot be read.
+    """
+    if recipe.kind != "mapping":
+        return []
+    return recipe_problems(read_recipe_parts(recipe), names_in(space))
+
+
+def names_in(space: Tree | None) -> SpaceNames:
+    """What a recipe may name of a space that need not be right."""
+    found: dict[str, list[Tree]] = {}
+    for section in ("outputs", "nodes", "links"):
+        tree = None if space is None else space.child(section)
+        if tree is None or tree.kind != "mapping":
+            if section != "links" or tree is not None:
+                return SpaceNames("?", None, None)
+            continue
+        found[section] = list(tree.value.values())
+    assert space is not None
+    groups = [
+        tree.at("group").value
+        if "group" in (tree.value if tree.kind == "mapping" else ())
+        else None
+        for tree in (*found["nodes"], *found.get("links", ()))
+    ]
+    named = [ARCHITECTURE, *dict.fromkeys(group or "weights" for group in groups)]
+    known = all(group is None or isinstance(group, str) for group in groups)
+    outputs = list(space.at("outputs").value)
+    return SpaceNames(str(space.at("space").value), outputs, named if known else None)
+
+
+def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
+    """Everything that is wrong with a recipe beyond its form."""
     problems = Problems()
-    _objectives(recipe, graph, problems)
-    _data(recipe, problems)
-    _phase(recipe, recipe.search, graph, problems)
-    _phase(recipe, recipe.train, graph, problems)
-    _training(recipe, problems)
-    named(registry.relaxation, recipe.search.relaxation, problems)
-    if recipe.evaluate is not None:
-        at = recipe.evaluate.tree.at("protocols")
-        if not recipe.evaluate.protocols:
+    _objectives(recipe, space, problems)
+    if recipe.data.value is not None:
+        _data(recipe.data, recipe.data.value, problems)
+    for name, part in recipe.phases():
+        if part.value is not None:
+            _phase(part.value, part.damaged, recipe.levels[name], problems)
+        _levels(recipe, name, part, space, problems)
+    if recipe.relaxation is not None:
+        named(registry.relaxation, recipe.relaxation, problems)
+    evaluate = recipe.evaluate.value
+    if evaluate is not None:
+        at = evaluate.tree.at("protocols")
+        if not evaluate.protocols:
             problems.add(at, "name at least one protocol", ", ".join(registry.metric.names()))
-        for i, name in enumerate(recipe.evaluate.protocols):
-            _known(registry.metric, name, at.at(i), problems)
-    raise_all(problems.errors)
+        for i, protocol in enumerate(evaluate.protocols):
+            _known(registry.metric, protocol, at.at(i), problems)
+    return problems.errors
 
 
 def parameter_groups(graph: SearchGraph) -> list[str]:
     """The groups that a level can own: the architecture's, and those of nodes and links."""
-    groups = dict.fromkeys([*(n.group for n in graph.nodes), *(e.group for e in graph.edges)])
-    return [ARCHITECTURE, *groups]
+    built = [*(n.group for n in graph.nodes), *(e.group for e in graph.edges)]
+    return [ARCHITECTURE, *dict.fromkeys([*graph.groups, *built])]
 
 
 def named(
@@ -64,157 +122,166 @@ def named(
 
 
 def parameters(
-    names: Registry, name: str, at: Tree, params: Mapping[str, Tree], problems: Problems
+    names: Registry,
+    name: str,
+    at: Tree,
+    params: Mapping[str, Tree],
+    problems: Problems,
+    *,
+    key: bool = False,
 ) -> dict[str, Any] | None:
-    """The checked parameters of ``name``; ``None`` after an error."""
-    if not _known(names, name, at, problems):
+    """The checked parameters of ``name``; ``None`` after an error.
+
+    Args:
+        at: where the name stands; at its key, if ``key``.
+    """
+    if not _known(names, name, at, problems, key=key):
         return None
     signature = names.signature(name)
     assert isinstance(signature, Signature)
-    before = len(problems.errors)
-    values = {}
-    for key, tree in params.items():
-        spec = signature.parameters.get(key)
-        if spec is None:
-            hint = did_you_mean(key, signature.parameters)
-            message = f"{names.kind} {name!r} has no parameter {key!r}"
-            problems.add(tree, message, hint, key=True)
-            continue
-        try:
-            numeric = spec.type in ("int", "float", "ints", "floats")
-            values[key] = spec.read(key, parameter(tree, {}, numeric))
-        except (SignatureError, ExpressionError) as error:
-            problems.add(tree, str(error), getattr(error, "hint", None))
-    if len(problems.errors) > before:
+    owner = f"{names.kind} {name!r}"
+    given = values.parameters(owner, signature.parameters, params, NO_CONSTANTS, problems)
+    if given is None:
         return None
     try:
-        return signature.read(values)
+        return signature.read(given)
     except SignatureError as error:
-        problems.add(at, f"{names.kind} {name!r}: {error}", error.hint)
+        problems.add(at, f"{owner}: {error}", error.hint, key=key)
         return None
 
 
-def _known(names: Registry, name: str, at: Tree, problems: Problems) -> bool:
+def _known(names: Registry, name: str, at: Tree, problems: Problems, *, key: bool = False) -> bool:
     try:
         names.entry(name)
     except NasRestoreError as error:
-        problems.add(at, error.message, error.hint)
+        problems.add(at, error.message, error.hint, key=key)
         return False
     return True
 
 
-def _objectives(recipe: RecipeSpec, graph: SearchGraph, problems: Problems) -> None:
-    outputs = [output.name for output in graph.outputs]
-    for name, terms in recipe.objectives.items():
+def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> None:
+    for name, terms in (recipe.objectives or {}).items():
+        at = recipe.tree.at("objectives", name)
         for loss, term in terms.items():
-            at = recipe.tree.at("objectives", name, loss)
-            if _known(registry.loss, loss, _Key(at), problems):
-                parameters(registry.loss, loss, at, term.params, problems)
-            if term.output not in outputs:
-                hint = did_you_mean(term.output, outputs)
-                message = f"space {graph.name!r} has no output {term.output!r}"
-                problems.add(at.at("output"), message, hint)
-        if all(term.weight == 0 for term in terms.values()):
-            at = recipe.tree.at("objectives", name)
-            problems.add(at, "every weight is 0: nothing is left to minimise")
+            parameters(registry.loss, loss, at.at(loss), term.params, problems, key=True)
+            _term_output(term, space, problems)
+        whole = at.kind == "mapping" and len(terms) == len(at.value)
+        if whole and all(term.weight == 0 for term in terms.values()):
+            problems.add(at, "every weight is 0: nothing is left to minimise", key=True)
 
 
-class _Key:
-    """A tree whose errors stand at its key, where the key itself is the name at fault."""
+def _term_output(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
+    if space.outputs is None or term.output in space.outputs:
+        return
+    said = "output" in (term.tree.value if term.tree.kind == "mapping" else ())
+    message = f"space {space.name!r} has no output {term.output!r}"
+    hint = did_you_mean(term.output, space.outputs)
+    problems.add(term.tree.at("output"), message if said else f"{message}, the default", hint)
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
 
-    def error(self, message: str, hint: str | None = None, *, key: bool = False) -> Any:
-        return self.tree.error(message, hint, key=True)
-
-
-def _data(recipe: RecipeSpec, problems: Problems) -> None:
-    data = recipe.data
+def _data(part: Part[DataSpec], data: DataSpec, problems: Problems) -> None:
     at = data.tree
     _known(registry.dataset, data.layout, at.at("layout"), problems)
     for first, second in (("rainy", "clean"), ("test_rainy", "test_clean")):
         given = [key for key in (first, second) if getattr(data, key) is not None]
-        if len(given) == 1:
+        if len(given) == 1 and part.damaged.isdisjoint((first, second)):
             missing = second if given == [first] else first
             problems.add(at.at(given[0]), f"{given[0]} needs {missing}", "two folders, same names")
-    if data.root is not None and data.rainy is not None:
-        problems.add(at.at("rainy"), "root and rainy were both given", "leave one of them out")
-    if data.test_root is not None and data.test_rainy is not None:
-        message = "test_root and test_rainy were both given"
-        problems.add(at.at("test_rainy"), message, "leave one of them out")
-    synthesises = data.layout == "photographs" or (data.root is None and data.rainy is None)
-    if data.rain is not None and "rain" in at.value and not synthesises and "root" in at.value:
-        pass  # a recipe's rain is for its sample photographs; a data root of pairs takes its place
+    for folder, other in (("root", "rainy"), ("test_root", "test_rainy")):
+        if getattr(data, folder) is not None and getattr(data, other) is not None:
+            message = f"{folder} and {other} were both given"
+            problems.add(at.at(other), message, "leave one of them out")
     own_test = data.test_root is not None or data.test_rainy is not None
     if not own_test and data.validation + data.test >= 1:
         message = f"validation {data.validation:g} and test {data.test:g} leave nothing to train on"
-        problems.add(at.at("validation"), message)
+        problems.add(at.at("validation"), message, "their sum is below 1")
 
 
 def _phase(
-    recipe: RecipeSpec, phase: PhaseSpec, graph: SearchGraph, problems: Problems
+    phase: PhaseSpec, damaged: frozenset[str], levels: Sequence[LevelSpec], problems: Problems
 ) -> None:
     at = phase.tree
-    if phase.epochs is None and phase.steps is None:
-        problems.add(at, "missing key 'epochs' (or 'steps')")
+    if phase.epochs is None and phase.steps is None and damaged.isdisjoint(("epochs", "steps")):
+        problems.add(at, "missing key 'epochs' (or 'steps')", "how long it takes")
     if phase.epochs is not None and phase.steps is not None:
-        problems.add(at.at("steps"), "epochs and steps were both given", "leave one of them out")
+        message = "epochs and steps were both given"
+        problems.add(at.at("steps"), message, "set one of them to null, or leave it out")
     if phase.budget is not None and seconds(phase.budget) is None:
-        problems.add(at.at("budget"), f"expected a time such as 90s, 10m or 2h, got {phase.budget!r}")
-    if not phase.levels:
-        problems.add(at.at("levels"), "expected at least one level")
+        message = f"expected a time such as 90s, 10m or 2h, got {phase.budget[:60]!r}"
+        problems.add(at.at("budget"), message)
+    if not levels and "levels" not in damaged:
+        problems.add(
+            at.at("levels"), "expected at least one level", "levels: a list, innermost first"
+        )
+
+
+def _levels(
+    recipe: RecipeParts,
+    phase_name: str,
+    part: Part[PhaseSpec],
+    space: SpaceNames,
+    problems: Problems,
+) -> None:
     owner: dict[str, str] = {}
-    groups = parameter_groups(graph)
-    for i, level in enumerate(phase.levels):
-        names = [other.name for other in phase.levels[:i]]
+    names: set[str] = set()
+    for level in recipe.levels[phase_name]:
         if level.name in names:
             problems.add(level.tree.at("name"), f"two levels are called {level.name!r}")
-        _level(recipe, phase, level, problems)
-        _variables(level, groups, owner, problems)
+        names.add(level.name)
+        _level(recipe, level, problems)
+        if part.value is not None and part.damaged.isdisjoint(("epochs", "steps")):
+            _level_times(part.value, level, problems)
+        _variables(level, space, owner, problems)
+        if phase_name == "train" and ARCHITECTURE in _owned(level):
+            message = "training has no architecture: it is decided by then"
+            problems.add(level.tree.at("variables"), message, "leave the level to the search")
+
+
+def _owned(level: LevelSpec) -> list[str]:
+    return [level.variables] if isinstance(level.variables, str) else level.variables
 
 
 def _variables(
-    level: LevelSpec, groups: Iterable[str], owner: dict[str, str], problems: Problems
+    level: LevelSpec, space: SpaceNames, owner: dict[str, str], problems: Problems
 ) -> None:
     at = level.tree.at("variables")
-    values = [level.variables] if isinstance(level.variables, str) else level.variables
-    trees = [at] if isinstance(level.variables, str) else [at.at(i) for i in range(len(values))]
-    if not values:
-        problems.add(at, "a level needs variables", f"groups: {', '.join(groups)}")
-    for value, tree in zip(values, trees, strict=True):
-        if value not in groups:
-            problems.add(tree, f"no parameter group {value!r}", did_you_mean(value, groups))
-        elif value in owner:
-            problems.add(tree, f"level {owner[value]!r} owns {value!r} already")
-        owner.setdefault(value, level.name)
+    owned = _owned(level)
+    if not owned:
+        hint = None if space.groups is None else f"groups: {', '.join(space.groups)}"
+        problems.add(at, "a level needs variables", hint)
+    for i, group in enumerate(owned):
+        tree = at.at(i)
+        if space.groups is not None and group not in space.groups:
+            hint = did_you_mean(group, space.groups)
+            problems.add(tree, f"no parameter group {group!r}", hint)
+        elif group in owner:
+            problems.add(tree, f"level {owner[group]!r} owns {group!r} already")
+        owner.setdefault(group, level.name)
 
 
-def _level(recipe: RecipeSpec, phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None:
+def _level(recipe: RecipeParts, level: LevelSpec, problems: Problems) -> None:
     at = level.tree
-    if level.objective not in recipe.objectives:
+    if recipe.objectives is not None and level.objective not in recipe.objectives:
         hint = did_you_mean(level.objective, recipe.objectives)
         problems.add(at.at("objective"), f"no objective is called {level.objective!r}", hint)
     named(registry.optimizer, level.optimizer, problems)
     named(registry.hypergradient, level.hypergradient, problems)
-    values = named(registry.schedule, level.schedule, problems)
+    named(registry.schedule, level.schedule, problems)
+
+
+def _level_times(phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None:
+    """What is in epochs, or without them in shares of the run, must lie within the phase."""
     end, unit = (1.0, "") if phase.epochs is None else (phase.epochs, " epochs")
     if level.start >= end:
         message = f"the level starts after the end: {level.start:g} of {end:g}{unit}"
-        problems.add(at.at("start"), message)
-    after = [] if values is None else list(values.get("after", ()))
+        problems.add(level.tree.at("start"), message)
+    known = level.schedule.name in registry.schedule
+    given = (named(registry.schedule, level.schedule, Problems()) if known else None) or {}
+    after = list(given.get("after", ()))
     if after != sorted(after) or any(x > end for x in after):
         tree = level.schedule.params["after"]
-        problems.add(tree, f"expected rising numbers up to {end:g}{unit}, got {after}")
-
-
-def _training(recipe: RecipeSpec, problems: Problems) -> None:
-    levels = recipe.train.levels
-    for level in levels:
-        owned = [level.variables] if isinstance(level.variables, str) else level.variables
-        if ARCHITECTURE in owned:
-            message = "training has no architecture: it is decided by then"
-            problems.add(level.tree.at("variables"), message)
+        found = ", ".join(f"{x:g}" for x in after)
+        problems.add(tree, f"expected rising numbers up to {end:g}{unit}, got {found}")
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -222,7 +289,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 def seconds(text: str) -> float | None:
     """Seconds of ``90s``, ``10m``, ``1.5h`` or ``90``; ``None`` for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|)", text.strip())
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|m|min|h|d|)", text.strip())
     if match is None or float(match[1]) == 0:
         return None
     return float(match[1]) * _UNITS.get(match[2], 1.0)

@@ -6,15 +6,19 @@ constructors in ``ops`` are held against theirs by a test.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from nasrestore.registry import did_you_mean
+from nasrestore.registry import did_you_mean, nearest
 
 Params = Mapping[str, Any]
 ParameterType = Literal["int", "float", "bool", "str", "ints", "floats"]
+
+
+LONGEST = 64
 
 
 class _Required:
@@ -30,25 +34,49 @@ class SignatureError(ValueError):
 
     Args:
         message: what was found and what was expected.
-        parameter: the parameter at fault, where there is one.
+        parameter: the parameter at fault, where there is one; the place in the file is its.
+        hint: what to do next.
+
+    Attributes:
+        item: the item at fault, where the parameter is a list.
     """
 
     def __init__(self, message: str, parameter: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         self.parameter = parameter
         self.hint = hint
+        self.item: int | None = None
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its type, its default (``REQUIRED`` where there is none) and its range."""
+    """One parameter: its type, its default (``REQUIRED`` where there is none) and its range.
+
+    Attributes:
+        least: the smallest number; of a list, this and the next three hold for each item.
+        most: the largest number.
+        above: a number that it must exceed.
+        below: a number that it must stay under.
+        odd: an integer that must be odd.
+        options: the values that are taken.
+        length: how many items a list has; ``None`` for any number up to ``LONGEST``.
+    """
 
     type: ParameterType
     default: Any = REQUIRED
     least: float | None = None
     most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    odd: bool = False
     options: tuple[Any, ...] | None = None
+    length: int | None = None
     doc: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is a number or a list of numbers, so that it may be an expression."""
+        return self.type in ("int", "float", "ints", "floats")
 
     def read(self, name: str, value: Any) -> Any:
         """The checked value; an int is taken for a float, a number for a list of one.
@@ -58,45 +86,77 @@ class Parameter:
         """
         if value is None and self.default is None:
             return None
-        if self.type in ("ints", "floats"):
-            items = value if isinstance(value, (list, tuple)) else [value]
-            if not items:
-                raise SignatureError(f"expected at least one number, got {value!r}", name)
-            return tuple(self._scalar(name, item) for item in items)
-        return self._scalar(name, value)
+        if self.type not in ("ints", "floats"):
+            return self._scalar(name, value)
+        items = value if isinstance(value, (list, tuple)) else [value]
+        fits = 1 <= len(items) <= LONGEST if self.length is None else len(items) == self.length
+        if not fits:
+            raise SignatureError(f"expected {self.expected()}, got {len(items)} of them", name)
+        return tuple(self._item(name, i, item) for i, item in enumerate(items))
+
+    def _item(self, name: str, index: int, value: Any) -> Any:
+        try:
+            return self._scalar(name, value)
+        except SignatureError as error:
+            error.item = index
+            raise
 
     def _scalar(self, name: str, value: Any) -> Any:
         kind = {"ints": "int", "floats": "float"}.get(self.type, self.type)
         accepted = {"int": int, "float": (int, float), "bool": bool, "str": str}[kind]
         is_flag = isinstance(value, bool) and kind != "bool"
-        if is_flag or not isinstance(value, accepted):  # type: ignore[arg-type]
-            raise SignatureError(f"expected {self.expected()}, got {value!r}", name)
-        if self.options is not None and value not in self.options:
-            hint = did_you_mean(value, map(str, self.options)) if isinstance(value, str) else None
-            raise SignatureError(f"expected {self.expected()}, got {value!r}", name, hint)
-        below = self.least is not None and value < self.least
-        above = self.most is not None and value > self.most
-        if below or above or value != value:
-            raise SignatureError(f"expected {self.expected()}, got {value!r}", name)
+        typed = isinstance(value, accepted) and not is_flag  # type: ignore[arg-type]
+        known = self.options is None or value in self.options
+        if not (typed and known and (kind in ("bool", "str") or self._admits(value))):
+            names = [] if self.options is None else [str(option) for option in self.options]
+            close = nearest(value, names) if isinstance(value, str) else None
+            hint = None if close is None else f"did you mean {close!r}?"
+            raise SignatureError(
+                f"expected {self._expected_item()}, got {shown_value(value)}", name, hint
+            )
         return float(value) if kind == "float" else value
 
+    def _admits(self, number: float) -> bool:
+        return (
+            math.isfinite(number)
+            and (self.least is None or number >= self.least)
+            and (self.most is None or number <= self.most)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+            and (not self.odd or number % 2 == 1)
+        )
+
     def expected(self) -> str:
-        """``an integer >= 1``, for messages."""
-        noun = {
-            "int": "an integer",
-            "float": "a number",
-            "bool": "true or false",
-            "str": "a string",
-            "ints": "a list of integers",
-            "floats": "a list of numbers",
-        }[self.type]
+        """``an integer >= 1`` or ``a list of 2 numbers``, for messages."""
+        if self.type not in ("ints", "floats"):
+            return self._expected_item()
+        many = "integers" if self.type == "ints" else "numbers"
+        return f"a list of {self.length or f'1 to {LONGEST}'} {many}"
+
+    def _expected_item(self) -> str:
         if self.options is not None:
             return "one of " + ", ".join(map(str, self.options))
+        whole = "an odd integer" if self.odd else "an integer"
+        noun = {"bool": "true or false", "str": "a string", "int": whole, "ints": whole}.get(
+            self.type, "a number"
+        )
         if self.least is not None and self.most is not None:
-            return f"{noun} from {self.least:g} to {self.most:g}"
-        if self.least is not None:
-            return f"{noun} >= {self.least:g}"
-        return noun if self.most is None else f"{noun} <= {self.most:g}"
+            return f"{noun} from {self.least:,g} to {self.most:,g}"
+        limits = ((">=", self.least), (">", self.above), ("<=", self.most), ("<", self.below))
+        signs = [f"{sign} {limit:,g}" for sign, limit in limits if limit is not None]
+        return f"{noun} {' and '.join(signs)}".rstrip()
+
+
+def shown_value(value: Any) -> str:
+    """A value for a message after "got": short, and in words where its text would not help."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph
 from nasrestore.network.architecture import Architecture, MixingWeights, module_key
 from nasrestore.network.mixture import Link, Operations
 from nasrestore.network.relaxation import Relaxation, Softmax
+from nasrestore.network.rewrite import share_first_convolutions
 
 Factories = Mapping[str, Callable[..., nn.Module]]
 
@@ -249,6 +250,7 @@ def build(
     *,
     relaxation: Relaxation | None = None,
     spread: float = 0.0,
+    rewrite: bool = True,
 ) -> GraphNetwork:
     """The network of a graph: a supernet where it has choices, a plain network where it has none.
 
@@ -256,8 +258,13 @@ def build(
         factories: from the name of an operation to what makes it.
         relaxation: from logits to mixing weights; default softmax.
         spread: standard deviation of the first logits.
+        rewrite: let candidates share their first convolutions where that is faster: the same but for
+            rounding, with the same parameters.
     """
-    return GraphNetwork(graph, factories, relaxation or Softmax(), spread)
+    network = GraphNetwork(graph, factories, relaxation or Softmax(), spread)
+    if rewrite:
+        share_first_convolutions(network)
+    return network
 
 
 def carried_state(

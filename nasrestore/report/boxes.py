@@ -18,8 +18,9 @@ NAME_SIZE, TEXT_SIZE = 12.5, 11.0
 LINE_HEIGHT = 16.0
 PADDING = 11.0
 DOT = 13.0  # what the mark before a candidate takes
-FIGURE = 34.0  # what the strength after it takes
-LEAST_WIDTH = 76.0
+FIGURE = 70.0  # what the strength after it takes
+LEAST_WIDTH = 80.0
+LEAST_NODE_WIDTH = 108.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Box:
         key: what wires call it; an output may share its name with a node or the state.
         scale: resolution of what it puts out, which is its row.
         adds: what is added to an output, as its key.
+        lead: how far left of an output its wire ends, at the sum.
     """
 
     key: str
@@ -60,13 +62,15 @@ class Box:
     block: str = ""
     detail: str = ""
     adds: str | None = None
+    lead: float = 0.0
     x: float = 0.0
     y: float = 0.0
     width: float = field(init=False)
 
     def __post_init__(self) -> None:
         widest = max(line.width for line in self.lines)
-        self.width = max(LEAST_WIDTH, widest + 2 * PADDING)
+        least = LEAST_NODE_WIDTH if self.kind == "node" else LEAST_WIDTH
+        self.width = max(least, widest + 2 * PADDING)
 
     @property
     def height(self) -> float:
@@ -93,11 +97,19 @@ def output_key(name: str) -> str:
 def boxes_of(graph: SearchGraph, decisions: Decisions, strengths: Strengths) -> list[Box]:
     """All boxes in the order of execution: inputs and the state, nodes, outputs."""
     nodes = [_node_box(node, graph, decisions, strengths) for node in graph.nodes]
-    for node, box in zip(graph.nodes, nodes, strict=True):
-        box.width = max(
-            other.width for other in nodes if other.block == node.block
-        )  # the copies of a block line up
-    return [*_source_boxes(graph), *nodes, *(_output_box(o, graph) for o in graph.outputs)]
+    groups = [_source_boxes(graph), nodes, [_output_box(o, graph) for o in graph.outputs]]
+    for boxes in groups:
+        _align_widths(boxes)
+    return [box for boxes in groups for box in boxes]
+
+
+def _align_widths(boxes: Sequence[Box]) -> None:
+    """The copies of a block are equally wide, so that their columns are seen."""
+    widest: dict[str, float] = {}
+    for box in boxes:
+        widest[box.block] = max(widest.get(box.block, 0.0), box.width)
+    for box in boxes:
+        box.width = widest[box.block]
 
 
 def _source_boxes(graph: SearchGraph) -> list[Box]:
@@ -122,9 +134,7 @@ def _source_boxes(graph: SearchGraph) -> list[Box]:
     return sorted(boxes, key=lambda box: box.key not in added)
 
 
-def _node_box(
-    node: Node, graph: SearchGraph, decisions: Decisions, strengths: Strengths
-) -> Box:
+def _node_box(node: Node, graph: SearchGraph, decisions: Decisions, strengths: Strengths) -> Box:
     lines = [Line(node.name, "name")]
     if node.between is not None:
         lines.append(Line(node.between.label, "muted"))

@@ -6,16 +6,22 @@ import re
 import unicodedata
 from xml.sax.saxutils import escape, quoteattr
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 # What XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# Widths in em, those of the widest usual sans-serif font, so that no viewer's text leaves its box.
-_NARROW = dict.fromkeys("ijl|'", 0.28) | dict.fromkeys("ft.,:;!I()[]/- ", 0.39)
-_WIDE = dict.fromkeys("mwMW@%", 0.97) | dict.fromkeys("_", 0.5)
-_LOWER, _UPPER = 0.6, 0.72
-_BOLD = 1.1
+# Widths in em, those of DejaVu Sans: no usual sans-serif font is wider, so text stays in its box.
+_WIDTHS = {
+    0.28: "'ijlIJ", 0.32: " ,.", 0.35: "/:;\\|-", 0.39: "f()[]t!", 0.41: "r", 0.5: "\"*_`·",
+    0.53: "sz?", 0.56: "cL", 0.59: "Fkvxy", 0.62: "PTYaoe", 0.64: "ESbdghnpqu$0123456789{}",
+    0.69: "KAVBRXZC", 0.76: "UHNDG&", 0.79: "OQ", 0.84: "w#+<=>^~" + TIMES, 0.87: "M",
+    0.97: "%m", 1.0: "W@",
+}  # fmt: skip
+_WIDTH_OF = {character: em for em, letters in _WIDTHS.items() for character in letters}
+_OTHER, _FULL_WIDTH = 0.7, 1.05
+_BOLD = 1.14
 
 
 def number(value: float) -> str:
@@ -25,7 +31,7 @@ def number(value: float) -> str:
 
 def clean(text: str) -> str:
     """The text without what XML cannot hold."""
-    return _FORBIDDEN.sub("�", text)
+    return _FORBIDDEN.sub("\ufffd", text)
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -34,12 +40,8 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def _em(character: str) -> float:
-    known = _NARROW.get(character) or _WIDE.get(character)
-    if known is not None:
-        return known
-    if unicodedata.east_asian_width(character) in "WF":
-        return 1.05
-    return _UPPER if character.isupper() else _LOWER
+    other = _FULL_WIDTH if unicodedata.east_asian_width(character) in "WF" else _OTHER
+    return _WIDTH_OF.get(character, other)
 
 
 def element(tag: str, content: str | None = None, /, **attributes: object) -> str:

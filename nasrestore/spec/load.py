@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nasrestore.errors import NasRestoreError, SpecError, raise_all
 from nasrestore.registry import did_you_mean
@@ -14,7 +15,8 @@ from nasrestore.spec.overrides import apply_override, merge, parse_override, pyt
 from nasrestore.spec.recipe import RecipeSpec, read_recipe
 from nasrestore.spec.shipped import find
 from nasrestore.spec.source import Tree, read_yaml, tree_of
-from nasrestore.spec.space import SpaceSpec, check_format, read_space
+from nasrestore.spec.space import SpaceSpec, check_format, kind_of, read_space
+from nasrestore.spec.tree import shown
 
 MOST_EXTENDS = 20
 _PATHS = ("root", "rainy", "clean", "test_root", "test_rainy", "test_clean")
@@ -35,7 +37,9 @@ class LoadedRecipe:
     tree: Tree
 
 
-def overrides_of(texts: Sequence[str] = (), values: Mapping[str, object] | None = None) -> list[Override]:
+def overrides_of(
+    texts: Sequence[str] = (), values: Mapping[str, object] | None = None
+) -> list[Override]:
     """Overrides from ``--set`` texts and from a Python mapping.
 
     Raises:
@@ -44,46 +48,126 @@ def overrides_of(texts: Sequence[str] = (), values: Mapping[str, object] | None 
     return [*python_overrides(values or {}), *(parse_override(text) for text in texts)]
 
 
-def load_recipe(
-    recipe: str | os.PathLike[str], overrides: Sequence[Override] = ()
-) -> LoadedRecipe:
+@dataclass(frozen=True)
+class OpenedRecipe:
+    """A recipe and its space as trees, overrides applied; their form is not looked at yet.
+
+    Attributes:
+        tree: the recipe, with the space inside where it could be read.
+        space: the space; ``None`` where there is none.
+        errors: what went wrong on the way.
+    """
+
+    tree: Tree
+    space: Tree | None
+    errors: tuple[SpecError, ...] = ()
+
+
+def load_recipe(recipe: str | os.PathLike[str], overrides: Sequence[Override] = ()) -> LoadedRecipe:
     """A recipe from a path or a shipped name.
 
     Raises:
         SpecError: all that is wrong with the form of recipe and space, at once.
         NasRestoreError: there is no such recipe.
     """
-    tree = _extended(read_yaml(find(os.fspath(recipe), "recipe")), ())
-    return resolve_recipe(tree, overrides)
+    return read_opened(open_recipe(recipe, overrides))
+
+
+def open_recipe(recipe: str | os.PathLike[str], overrides: Sequence[Override] = ()) -> OpenedRecipe:
+    """A recipe from a path or a shipped name, with its space; the form of both is still to be read.
+
+    Raises:
+        SpecError: the file cannot be read, or is no recipe.
+        NasRestoreError: there is no such recipe.
+    """
+    return open_tree(_extended(read_yaml(find(os.fspath(recipe), "recipe")), ()), overrides)
 
 
 def resolve_recipe(tree: Tree, overrides: Sequence[Override] = ()) -> LoadedRecipe:
-    """A recipe from a tree whose ``extends`` is followed already."""
+    """A recipe from a tree whose ``extends`` is followed already.
+
+    Raises:
+        SpecError: all that is wrong with the form of recipe and space, at once.
+    """
+    return read_opened(open_tree(tree, overrides))
+
+
+def open_tree(tree: Tree, overrides: Sequence[Override] = ()) -> OpenedRecipe:
+    """The recipe of a tree whose ``extends`` is followed already, with its space.
+
+    Raises:
+        SpecError: the tree is no recipe.
+    """
     check_format(tree, "recipe")
-    into_space = [o for o in overrides if len(o[0]) > 1 and o[0][0] == "space"]
-    for keys, value in overrides:
-        if (keys, value) not in into_space:
-            tree = apply_override(tree, keys, value)
-    tree = _absolute_paths(tree)
     errors: list[SpecError] = []
-    space: SpaceSpec | None = None
+    into_space: list[Override] = []
+    for keys, value in overrides:
+        if len(keys) > 1 and keys[0] == "space":
+            into_space.append((keys, value))
+        else:
+            tree = _overridden(tree, keys, value, errors)
+    tree = _absolute_paths(tree)
+    space: Tree | None = None
     if "space" in tree.value:
         try:
-            space_tree = _space_tree(tree.value["space"], tree)
-            for keys, value in into_space:
-                space_tree = apply_override(space_tree, _into_space(keys, space_tree, value), value)
-            space = read_space(space_tree)
-            tree = apply_override(tree, ("space",), space_tree)
+            space = _space_tree(tree.value["space"])
+            check_format(space, "space")
+            for override in into_space:
+                space = override_space(space, [override])
         except SpecError as error:
-            errors += getattr(error, "errors", [error])
+            errors += each_error(error)
+    if space is not None:
+        tree = apply_override(tree, ("space",), space)
+    return OpenedRecipe(tree, space, tuple(errors))
+
+
+def read_opened(opened: OpenedRecipe) -> LoadedRecipe:
+    """The form of recipe and space.
+
+    Raises:
+        SpecError: all that is wrong with it, and went wrong before, at once.
+    """
+    errors = list(opened.errors)
+    space: SpaceSpec | None = None
+    if opened.space is not None:
+        try:
+            space = read_space(opened.space)
+        except SpecError as error:
+            errors += each_error(error)
     recipe: RecipeSpec | None = None
     try:
-        recipe = read_recipe(tree)
+        recipe = read_recipe(opened.tree)
     except SpecError as error:
-        errors += getattr(error, "errors", [error])
+        errors += each_error(error)
     raise_all(errors)
     assert recipe is not None and space is not None
-    return LoadedRecipe(recipe, space, tree)
+    return LoadedRecipe(recipe, space, opened.tree)
+
+
+def each_error(error: SpecError) -> list[SpecError]:
+    """The single errors that an error stands for."""
+    return list(getattr(error, "errors", [error]))
+
+
+def _overridden(
+    tree: Tree, keys: tuple[str | int, ...], value: Tree, errors: list[SpecError]
+) -> Tree:
+    try:
+        return apply_override(tree, keys, value)
+    except SpecError as error:
+        errors += each_error(error)
+        return tree
+
+
+def override_space(space: Tree, overrides: Sequence[Override]) -> Tree:
+    """A space's tree with overrides such as ``space.width=8``, which names one of its constants.
+
+    Raises:
+        SpecError: the space has no such value.
+    """
+    for keys, value in overrides:
+        space = apply_override(space, _into_space(keys, space, value), value)
+    return space
 
 
 def _beside(tree: Tree) -> Path | None:
@@ -97,45 +181,55 @@ def _extended(tree: Tree, seen: tuple[str, ...]) -> Tree:
     if tree.kind != "mapping" or "extends" not in tree.value:
         return tree
     base = tree.value["extends"]
-    if not isinstance(base.value, str):
-        raise base.error("expected the path or the name of a recipe")
-    try:
-        path = find(base.value, "recipe", _beside(base))
-    except NasRestoreError as error:
-        raise base.error(error.message, error.hint) from None
-    name = str(path.resolve())
+    below = _read_named(base, "recipe")
+    name = str(Path(below.location.file).resolve())
+    seen = (*seen, str(Path(tree.location.file).resolve()))
     if name in seen or len(seen) > MOST_EXTENDS:
         raise base.error("recipes extend each other in a circle", " -> ".join([*seen, name]))
-    below = _extended(read_yaml(path), (*seen, str(Path(tree.location.file).resolve())))
-    merged = merge(below, tree)
+    if kind_of(below) not in ("recipe", None):
+        raise base.error(f"{base.value} is a {kind_of(below)}, not a recipe")
+    merged = merge(_extended(below, seen), tree)
     kept = {key: value for key, value in merged.value.items() if key != "extends"}
     return Tree(merged.kind, kept, merged.location, merged.path, merged.key_location)
 
 
-def _space_tree(value: Tree, recipe: Tree) -> Tree:
+def _space_tree(value: Tree) -> Tree:
     """The space itself: inside the recipe, or in a file of its own."""
-    if value.kind == "mapping":
-        return value
-    if not isinstance(value.value, str):
-        raise value.error("expected the path or the name of a space, or the space itself")
+    return value if value.kind == "mapping" else _read_named(value, "space")
+
+
+def _read_named(value: Tree, kind: Literal["recipe", "space"]) -> Tree:
+    """The file that a value names by its path or as a shipped one.
+
+    Raises:
+        SpecError: at the value, where there is no such file; in the file, what is wrong with it.
+    """
+    if not isinstance(value.value, str) or not value.value:
+        itself = ", or the space itself" if kind == "space" else ""
+        raise value.error(f"expected the path or the name of a {kind}{itself}, got {shown(value)}")
     try:
-        path = find(value.value, "space", _beside(value))
+        return read_yaml(find(value.value, kind, _beside(value)))
+    except SpecError as error:
+        if error.location is not None:
+            raise
+        raise value.error(error.message, error.hint) from None
     except NasRestoreError as error:
         raise value.error(error.message, error.hint) from None
-    return read_yaml(path)
 
 
 def _into_space(keys: tuple[str | int, ...], space: Tree, value: Tree) -> tuple[str | int, ...]:
     """``space.width`` means the constant where no key of the file is called so."""
     below = keys[1:]
     fields = {field.name for field in dataclasses.fields(SpaceSpec)} - {"tree"}
-    constants = space.at("constants").value if "constants" in (space.value or {}) else {}
+    section = space.child("constants")
+    constants = section.value if section is not None and section.kind == "mapping" else {}
     if below[0] in fields:
         return below
-    if isinstance(constants, dict) and below[0] in constants:
+    if below[0] in constants:
         return ("constants", *below)
     hint = did_you_mean(str(below[0]), [*fields, *constants])
-    raise value.error(f"the space has neither a key nor a constant {below[0]!r}", hint)
+    message = f"the space has neither a key nor a constant {str(below[0])!r}"
+    raise value.error(message, hint, key=True)
 
 
 def _absolute_paths(tree: Tree) -> Tree:

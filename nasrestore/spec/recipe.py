@@ -168,7 +168,9 @@ class LevelSpec(Located):
     name: str = entry(doc="name of the level, for log and checkpoint")
     variables: str | list[str] = entry(doc="parameter groups, such as weights or architecture")
     objective: str = entry(doc="name of an objective")
-    data: Literal["train", "validation", "all"] = entry("train", doc="the split its batches come from")
+    data: Literal["train", "validation", "all"] = entry(
+        "train", doc="the split its batches come from"
+    )
     optimizer: NamedSpec = _named("adam", "optimizer of the level's variables")
     schedule: NamedSpec = _named("constant", "learning rate over the run")
     hypergradient: NamedSpec = _named("first_order", "how the levels below enter the gradient")

@@ -39,9 +39,7 @@ def folder(kind: Kind) -> Path:
         path = Path(location) / below
         if path.is_dir():
             return path
-    raise NasRestoreError(
-        f"the shipped {kind} files are missing", hint="install nasrestore again"
-    )
+    raise NasRestoreError(f"the shipped {kind} files are missing", hint="install nasrestore again")
 
 
 def shipped(kind: Kind) -> Iterator[Path]:
@@ -52,6 +50,10 @@ def shipped(kind: Kind) -> Iterator[Path]:
 def is_path(text: str) -> bool:
     """Whether the text looks like a path, not like a name."""
     return "/" in text or "\\" in text or text.endswith((".yaml", ".yml"))
+
+
+def _is_shipped(place: Path) -> bool:
+    return place.resolve() in [folder(kind).resolve() for kind in _FOLDERS]
 
 
 def find(text: str, kind: Kind, beside: Path | None = None) -> Path:
@@ -66,6 +68,11 @@ def find(text: str, kind: Kind, beside: Path | None = None) -> Path:
     path = Path(text).expanduser()
     places = [path] if path.is_absolute() or beside is None else [beside / path, path]
     for place in places:
+        if place.is_file():
+            return place
+    if beside is not None and _is_shipped(beside) and path.parent.name == _FOLDERS[kind]:
+        # in the checkout `../spaces/rdmc.yaml`; installed, the folders are packages of other names
+        place = folder(kind) / path.name
         if place.is_file():
             return place
     if is_path(text):

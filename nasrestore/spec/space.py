@@ -7,10 +7,12 @@ Every instance carries the located tree that it was read from, so that later che
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
 from nasrestore.spec.schema import Located, Value, entry, read, spec_class
 from nasrestore.spec.source import Tree, parse_yaml, read_yaml
+from nasrestore.spec.tree import shown
 
 FORMAT = 1
 
@@ -19,7 +21,17 @@ FORMAT = 1
 class InputSpec(Located):
     """One named input of the network."""
 
-    channels: int = entry(doc="channels of the input image", least=1)
+    channels: int = entry(doc="channels of the input image", least=1, most=65_536)
+
+
+_LABEL = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII | re.IGNORECASE)
+
+
+def _read_label(tree: Tree) -> str:
+    if not isinstance(tree.value, str) or not _LABEL.fullmatch(tree.value):
+        rule = "names are letters, digits and underscores"
+        raise tree.error(f"expected a name, got {shown(tree)}", rule)
+    return tree.value
 
 
 @spec_class
@@ -30,7 +42,12 @@ class CandidateSpec(Located):
     params: dict[str, Tree] = entry(
         key="with", default_factory=dict, doc="parameters of the operation"
     )
-    name: str | None = entry(None, doc="how genotypes call this candidate")
+    name: str | None = entry(
+        None,
+        read=_read_label,
+        schema={"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        doc="how genotypes call this candidate",
+    )
 
 
 @spec_class
@@ -68,7 +85,9 @@ class KeepSpec(Located):
 class LinkSpec(Located):
     """Links from every node of one set to every node of another, in one direction."""
 
-    source: str | list[str] = entry(key="from", doc="nodes, such as encoder, encoder.3, encoder.1-4")
+    source: str | list[str] = entry(
+        key="from", doc="nodes, such as encoder, encoder.3, encoder.1-4"
+    )
     target: str | list[str] = entry(key="to", doc="nodes that the links lead to")
     direction: Literal["same", "up", "down", "any"] = entry(
         "any", doc="up leads to a higher resolution, down to a lower one"
@@ -162,6 +181,25 @@ def parse_space(text: str, name: str = "<space>") -> SpaceSpec:
     return read_space(parse_yaml(text, name))
 
 
+def kind_of(tree: Tree) -> str | None:
+    """What a file looks like by its keys: a recipe, a space or a genotype; ``None``: like neither."""
+    keys = tree.value if tree.kind == "mapping" else {}
+    if "decisions" in keys:
+        return "genotype"
+    if "recipe" in keys or "extends" in keys:
+        return "recipe"
+    if "nodes" in keys or "outputs" in keys:
+        return "space"
+    return "recipe" if {"objectives", "search", "train"} & set(keys) else None
+
+
+_INSTEAD = {
+    "recipe": "a recipe names its space under 'space'",
+    "space": "name the recipe that searches it",
+    "genotype": "a genotype goes with a recipe: --genotype FILE",
+}
+
+
 def check_format(tree: Tree, kind: str) -> None:
     """Refuses a file of another version, or of another kind, before its keys are complained of.
 
@@ -169,14 +207,14 @@ def check_format(tree: Tree, kind: str) -> None:
         SpecError: it is not a mapping, or its ``format`` is not this version's.
     """
     if tree.kind != "mapping":
-        raise tree.error(f"expected a {kind} (a mapping of keys), got {type(tree.value).__name__}")
-    kinds = [k for k in ("recipe", "space", "decisions") if k in tree.value]
-    if kind == "space" and "recipe" in kinds:
-        raise tree.error("this is a recipe, not a space")
+        raise tree.error(f"expected a {kind} (a mapping of keys), got {shown(tree)}")
+    found = kind_of(tree)
+    if found is not None and found != kind:
+        raise tree.error(f"this is a {found}, not a {kind}", _INSTEAD[found])
     version = tree.value.get("format")
-    if version is not None and version.kind == "scalar" and type(version.value) is int:
-        if version.value != FORMAT:
-            raise version.error(
-                f"format {version.value} is not known, this version reads format {FORMAT}",
-                "the file was written for another version of nasrestore",
-            )
+    number = None if version is None else version.value
+    if type(number) is int and number != FORMAT:
+        raise version.error(
+            f"format {number} is not known, this version reads format {FORMAT}",
+            "the file was written for another version of nasrestore",
+        )

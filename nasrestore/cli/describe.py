@@ -1,0 +1,184 @@
+"""Spaces and recipes as plain facts: what JSON holds and what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+from nasrestore.cli.output import count, print_table, say, title
+from nasrestore.errors import NasRestoreError
+from nasrestore.graph.cost import CostModel
+from nasrestore.graph.ir import Choice, SearchGraph
+from nasrestore.graph.recipe_check import ARCHITECTURE, parameter_groups
+
+if TYPE_CHECKING:
+    from nasrestore.assemble.prepare import Prepared
+    from nasrestore.spec.recipe import LevelSpec, PhaseSpec
+
+SIZE = (128, 128)
+
+Facts = dict[str, Any]
+
+
+# -- spaces ----------------------------------------------------------------------------------
+
+
+def space_facts(graph: SearchGraph) -> Facts:
+    """How large a space is, what it leaves open, and what its networks cost."""
+    cost = cost_range(graph)
+    limits = graph.limits
+    limited = limits.parameters is not None or limits.macs is not None
+    return {
+        "space": graph.name,
+        "architectures": graph.architectures,
+        "choices": [_choice_facts(choice) for choice in graph.choices],
+        "nodes": len(graph.nodes),
+        "links": len(graph.edges),
+        "multiple": graph.multiple,
+        "stages": graph.stages,
+        "parameters": cost["parameters"],
+        "macs": cost["macs"],
+        "digest": graph.digest,
+        "limits": {"parameters": limits.parameters, "macs": limits.macs, "size": list(limits.size)}
+        if limited
+        else None,
+    }
+
+
+def _choice_facts(choice: Choice) -> Facts:
+    return {
+        "name": choice.name,
+        "candidates": len(choice.candidates),
+        "keep": choice.keep,
+        "kind": choice.kind,
+        "names": list(choice.candidates),
+    }
+
+
+def cost_range(graph: SearchGraph) -> Facts:
+    """The least and the most that an architecture costs; None where only deriving all would tell."""
+    unknown = {"least": None, "most": None}
+    try:
+        model = CostModel(graph, SIZE)
+        if not model.additive:
+            return {"parameters": unknown, "macs": {**unknown, "size": list(SIZE)}}
+        parameters, macs = _extremes(model, "parameters"), _extremes(model, "macs")
+    except NasRestoreError:  # an operation whose signature does not tell its cost
+        return {"parameters": unknown, "macs": {**unknown, "size": list(SIZE)}}
+    return {"parameters": parameters, "macs": {**macs, "size": list(SIZE)}}
+
+
+def _extremes(model: CostModel, what: Literal["parameters", "macs"]) -> Facts:
+    most: int | Fraction = getattr(model.base, what)
+    for choice in model.graph.choices:
+        shares = sorted(getattr(model.share(choice.name, c), what) for c in choice.decidable)
+        most += sum(shares[-choice.keep :])
+    return {"least": int(getattr(model.least(), what)), "most": int(most)}
+
+
+def print_space(facts: Facts, description: str | None = None) -> None:
+    title(f"space {facts['space']}" + (f": {description}" if description else ""))
+    rows = [
+        ["architectures", count(facts["architectures"])],
+        ["parameters", _range(facts["parameters"])],
+        [f"multiply-adds at {SIZE[0]}x{SIZE[1]}", _range(facts["macs"])],
+        ["nodes, links", f"{facts['nodes']}, {facts['links']}"],
+        ["stages", str(facts["stages"])],
+        ["sizes", f"multiples of {facts['multiple']} (others are padded)"],
+        ["digest", facts["digest"]],
+    ]
+    if facts["limits"] is not None:
+        rows.append(["limits", _limits_text(facts["limits"])])
+    print_table([[name, text or " "] for name, text in rows])
+    for choice in facts["choices"]:
+        say()
+        title(f"{choice['name']}: keep {choice['keep']} of {choice['candidates']} {_noun(choice)}")
+        for name in choice["names"]:
+            say(f"  {name}")
+
+
+def _range(limits: Facts) -> str:
+    if limits["least"] is None:
+        return "depend on the decisions"
+    if limits["least"] == limits["most"]:
+        return count(limits["least"])
+    return f"{count(limits['least'])} to {count(limits['most'])}"
+
+
+def _limits_text(limits: Facts) -> str:
+    parts = []
+    if limits["parameters"] is not None:
+        parts.append(f"{count(limits['parameters'])} parameters")
+    if limits["macs"] is not None:
+        height, width = limits["size"]
+        parts.append(f"{count(limits['macs'])} multiply-adds at {height}x{width}")
+    return ", ".join(parts)
+
+
+def _noun(choice: Facts) -> str:
+    return "operations" if choice["kind"] == "operation" else "links"
+
+
+# -- recipes ---------------------------------------------------------------------------------
+
+
+def recipe_facts(prepared: Prepared) -> Facts:
+    """A recipe's name and phases: which level owns what, and what stays as it is."""
+    recipe, groups = prepared.recipe, parameter_groups(prepared.graph)
+    trained = [group for group in groups if group != ARCHITECTURE]
+    return {
+        "recipe": recipe.recipe,
+        "description": recipe.description,
+        "search": _phase_facts(recipe.search, groups if prepared.graph.choices else trained),
+        "train": _phase_facts(recipe.train, trained),
+    }
+
+
+def _phase_facts(phase: PhaseSpec, groups: Sequence[str]) -> Facts:
+    levels = [_level_facts(level) for level in phase.levels]
+    owned = {group for level in levels for group in level["variables"]}
+    return {
+        "epochs": phase.epochs,
+        "steps": phase.steps,
+        "budget": phase.budget,
+        "levels": levels,
+        "frozen": [group for group in groups if group not in owned],
+    }
+
+
+def _level_facts(level: LevelSpec) -> Facts:
+    owned = [level.variables] if isinstance(level.variables, str) else list(level.variables)
+    return {
+        "name": level.name,
+        "variables": owned,
+        "objective": level.objective,
+        "data": level.data,
+        "optimizer": level.optimizer.name,
+        "hypergradient": level.hypergradient.name,
+        "steps": level.steps,
+    }
+
+
+def print_recipe(facts: Facts) -> None:
+    description = f": {facts['description']}" if facts["description"] else ""
+    title(f"recipe {facts['recipe']}{description}")
+    for name in ("search", "train"):
+        phase = facts[name]
+        length = f"{phase['steps']:,} turns" if phase["steps"] else f"{phase['epochs']:g} epochs"
+        within = f", within {phase['budget']}" if phase["budget"] else ""
+        say(f"  {name}: {length}{within}")
+        for level in phase["levels"]:
+            say(f"    {level_sentence(level)}")
+        if phase["frozen"]:
+            say(f"    frozen: {', '.join(phase['frozen'])}")
+
+
+def level_sentence(level: Facts) -> str:
+    """Which parameters a level owns, and by what it moves them."""
+    owned = ", ".join(level["variables"])
+    steps = "" if level["steps"] == 1 else f", {level['steps']} steps a turn"
+    return (
+        f"level {level['name']} owns {owned}: {level['objective']} on {level['data']} data, "
+        f"{level['optimizer']}{steps}"
+    )
