@@ -108,14 +108,6 @@ def test_restore_takes_any_size(run: Path, shape: tuple[int, ...], dtype: type) 
     assert restored.shape == image.shape and restored.dtype == image.dtype
 
 
-def test_a_folded_network_equals_the_plain_one(run: Path) -> None:
-    model = nr.load(run)
-    images = torch.rand(1, 3, 32, 48)
-    with torch.no_grad():
-        plain = model.network.eval()(images)["restored"].clamp(0, 1)
-    torch.testing.assert_close(model(images), plain, rtol=0, atol=1e-5)
-
-
 def test_the_same_seed_gives_the_same_run(place: Path, run: Path, tmp_path: Path) -> None:
     again = nr.search(place / "tiny.yaml", WIDTH, out=tmp_path / "again")
     assert again.genotype.decisions == nr.load_genotype(run / "genotype.yaml").decisions

@@ -126,4 +126,5 @@ def overview() -> str:
 def _forget_stdout() -> None:
     """Points stdout to nowhere, so that the interpreter's last flush has nobody to complain to."""
     with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        descriptor = sys.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nasrestore.engine.restore import Restorer
-from nasrestore.network.rewrite import for_inference
+from nasrestore.network.inference import for_inference
 
 
 class RestorationModel:

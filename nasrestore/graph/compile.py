@@ -76,7 +76,7 @@ class _Compiler:
     def graph(self) -> SearchGraph | None:
         """The graph; ``None`` after an error."""
         space, env, problems = self.space, self.env, self.problems
-        check_names(space, problems)
+        distinct = check_names(space, problems)
         names = names_of(space, self._source_names(), env, problems)
         copies = copies_of(space, names, env, problems)
         ends = {
@@ -85,7 +85,7 @@ class _Compiler:
         }
         outputs = outputs_of(space, names, self._source_names(), problems)
         limits = limits_of(space, env, problems)
-        order = ordered(copies, [], problems)
+        order = ordered(copies, [], problems) if distinct else None
         if order is None:
             return None
         scales = scales_of(order, self.sources, problems)
@@ -147,6 +147,7 @@ class _Compiler:
         space = self.space
         known = (
             space.complete
+            and len(outputs) > 0
             and all(spec is not None for spec in space.nodes.values())
             and all(copy.reads is not None for copy in copies)
             and len(groups) == len(space.links)

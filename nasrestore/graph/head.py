@@ -17,8 +17,12 @@ from nasrestore.spec.space import MacsLimitSpec, OutputSpec
 MOST_STAGES = 100
 
 
-def check_names(space: SpaceParts, problems: Problems) -> None:
-    """Inputs, nodes and links share their names; every space has inputs, nodes and outputs."""
+def check_names(space: SpaceParts, problems: Problems) -> bool:
+    """Inputs, nodes and links share their names; every space has inputs, nodes and outputs.
+
+    Gives whether all names are distinct.
+    """
+    before = problems.found
     seen: dict[str, str] = {}
     for section, names in (
         ("inputs", space.inputs),
@@ -31,12 +35,6 @@ def check_names(space: SpaceParts, problems: Problems) -> None:
                 at = space.tree.at(section, name)
                 problems.add(at, message, "choose another name", key=True)
             seen.setdefault(name, section)
-    for section, given in (
-        ("inputs", space.inputs), ("nodes", space.nodes), ("outputs", space.outputs)
-    ):  # fmt: skip
-        tree = space.tree.child(section)
-        if not given and tree is not None and tree.kind == "mapping":
-            problems.add(tree, f"a space needs at least one of its {section}", "name one")
     recursion = space.recursion
     if recursion is not None and recursion.state in seen:
         problems.add(
@@ -44,6 +42,14 @@ def check_names(space: SpaceParts, problems: Problems) -> None:
             f"the state {recursion.state!r} is the name of one of the {seen[recursion.state]}",
             "the state has the name of an output",
         )
+    distinct = problems.found == before
+    for section, given in (
+        ("inputs", space.inputs), ("nodes", space.nodes), ("outputs", space.outputs)
+    ):  # fmt: skip
+        tree = space.tree.child(section)
+        if not given and tree is not None and tree.kind == "mapping":
+            problems.add(tree, f"a space needs at least one of its {section}", "name one")
+    return distinct
 
 
 def recursion_of(space: SpaceParts, env: Environment, problems: Problems) -> Recursion | None:

@@ -64,7 +64,11 @@ class Resample(nn.Module):
             return x
         if self.pool:
             return F.avg_pool2d(x, self.pool)
-        size = [int(side * self.factor) for side in x.shape[-2:]]
+        if self.factor.denominator == 1:  # a number, so that tracing keeps the size open
+            scale = float(self.factor)
+            return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+        up, down = self.factor.numerator, self.factor.denominator
+        size = [side * up // down for side in x.shape[-2:]]
         return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
     def extra_repr(self) -> str:

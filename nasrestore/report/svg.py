@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
@@ -50,7 +50,7 @@ def element(tag: str, content: str | None = None, /, **attributes: object) -> st
     Attributes that are None are left out; ``class_`` is ``class``, ``data_edge`` is ``data-edge``.
     """
     shown = "".join(
-        f" {name.rstrip('_').replace('_', '-')}={quoteattr(_value(value))}"
+        f' {name.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
@@ -63,9 +63,11 @@ def _value(value: object) -> str:
 
 def text(content: str, x: float, y: float, size: float, **attributes: object) -> str:
     """One line of text; ``y`` is its base line."""
-    return element("text", escape(clean(content)), x=x, y=y, font_size=size, **attributes)
+    return element(
+        "text", escape(clean(content), quote=False), x=x, y=y, font_size=size, **attributes
+    )
 
 
 def tooltip(content: str) -> str:
     """What a browser shows when the pointer rests on the element around it."""
-    return element("title", escape(clean(content)))
+    return element("title", escape(clean(content), quote=False))

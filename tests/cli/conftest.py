@@ -1,0 +1,69 @@
+"""Command lines run in this process, and a run folder as a search leaves it, without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nasrestore
+from nasrestore.api.run import write_recipe
+from nasrestore.assemble.prepare import prepare
+from nasrestore.cli.main import main
+from nasrestore.runtime.runfolder import RunFolder, create_run
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command line gave."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Call = Callable[..., Called]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For processes of their own: they find the package that is tested, wherever they run."""
+    places = (str(Path(nasrestore.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+
+@pytest.fixture
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs a command line in an empty folder."""
+
+    def run(*arguments: object) -> Called:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Called(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def run_folder(here: Path) -> RunFolder:
+    """``runs/first``, with a recipe and nothing else."""
+    folder = create_run(Path("runs/first"), "rdmc-quick", resume=False, overwrite=False)
+    write_recipe(folder, prepare("rdmc-quick"), {})
+    return folder
