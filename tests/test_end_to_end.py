@@ -82,7 +82,8 @@ def test_a_run_folder_is_the_contract(run: Path) -> None:
 def test_the_recipe_of_a_run_is_complete(run: Path, tmp_path: Path) -> None:
     data = yaml.safe_load((run / "recipe.yaml").read_text())
     assert data["space"]["constants"]["width"] == 2 and "extends" not in data
-    assert data["precision"] == "fp32" and data["threads"] == 1
+    for phase in ("search", "train"):  # what was measured when it began
+        assert data[phase]["precision"] == "fp32" and data[phase]["threads"] == 1
     moved = tmp_path / "moved"
     import shutil
 

@@ -118,7 +118,7 @@ def start(
     if budget is None and phase.budget is not None:
         budget = seconds(phase.budget)
     began = time.monotonic()
-    pace = measure(loop, recipe.precision, recipe.threads)
+    pace = measure(loop, phase.precision or recipe.precision, phase.threads or recipe.threads)
     measuring = time.monotonic() - began
     wanted = turns_wanted(phase, loop)
     left = None if budget is None else max(1.0, budget - measuring)
@@ -141,7 +141,19 @@ def start(
         turns=planned,
         budget=budget,
     )
-    return {"precision": pace.precision, "threads": pace.threads}
+    return {f"{loop.phase}.precision": pace.precision, f"{loop.phase}.threads": pace.threads}
+
+
+def resumed(loop: Loop, recipe: RecipeSpec, phase: PhaseSpec) -> None:
+    """Puts back what was measured when the phase began, so that it goes on bit for bit."""
+    import torch
+
+    from nasrestore.engine.phase import set_precision
+
+    set_precision(loop, phase.precision or recipe.precision)
+    if phase.threads is not None and loop_on_cpu(loop):
+        torch.set_num_threads(phase.threads)
+    loop.observer.message(f"resumed at turn {loop.turn:,} of {loop.plan.total:,}")
 
 
 def loop_on_cpu(loop: Loop) -> bool:
@@ -160,14 +172,14 @@ def duration(value: float) -> str:
     return f"{value:.0f} s"
 
 
-def summary(loop: Loop, recipe: RecipeSpec, precision: str) -> dict[str, Any]:
+def summary(loop: Loop, recipe: RecipeSpec) -> dict[str, Any]:
     """What ``result.json`` says of a finished phase."""
     from nasrestore.runtime.determinism import environment
 
     return {
         "turns": loop.turn,
         "seconds": round(loop.elapsed, 2),
-        "precision": precision,
+        "precision": "bf16" if loop.levels[0].objective.bf16 else "fp32",
         "seed": recipe.seed,
         "budget": loop.replanner.budget_seconds,
         "environment": environment(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.api.phases import Options, make_levels, make_loop, set_up, start, summary
+from nasrestore.api.phases import Options, make_levels, make_loop, resumed, set_up, start, summary
 from nasrestore.api.run import open_recipe, override_settings, write_recipe
 from nasrestore.assemble.prepare import Prepared, prepare
 from nasrestore.errors import NasRestoreError
@@ -131,13 +131,9 @@ def _search(
             log.event("splits", **splits.members)
             loop.save()
         else:
-            from nasrestore.engine.phase import set_precision
-
-            set_precision(loop, recipe.precision)
-            options.observer.message(f"resumed at turn {loop.turn} of {loop.plan.total}")
+            resumed(loop, recipe, recipe.search)
         loop.run()
-        precision = prepared.recipe.precision
-        update_result(run, search={**summary(loop, recipe, precision), "data": splits.name})
+        update_result(run, search={**summary(loop, recipe), "data": splits.name})
         decided = _decide(prepared, network)
         notes = write_genotype(run, prepared, decided, loop.turn)
     return SearchResult(run, decided.genotype, notes)

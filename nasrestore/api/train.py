@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.api.phases import Options, make_levels, make_loop, set_up, start, summary
+from nasrestore.api.phases import Options, make_levels, make_loop, resumed, set_up, start, summary
 from nasrestore.api.run import (
     OpenRun,
     RunLike,
@@ -162,11 +162,11 @@ def _train(
     with run.locked(), RunLog(run.log, run.tensorboard / "train") as log:
         loop = make_loop("train", recipe.train, network, levels, run, log, options)
         loop.extra = {"decisions": decisions_of(opened)}
-        precision = _begin(loop, opened, options, log, resume=resume)
+        _begin(loop, opened, options, log, resume=resume)
         loop.run()
         estimate_statistics(network, levels[0].batches)
         loop.save()
-        result = {**summary(loop, recipe, precision), "from": weights, "data": splits.name}
+        result = {**summary(loop, recipe), "from": weights, "data": splits.name}
         update_result(run, train=result)
     return TrainResult(run, result)
 
@@ -183,20 +183,15 @@ def _initial(planned: OpenRun, weights: str, options: Options) -> GraphNetwork:
     return plain_network(planned.derived)
 
 
-def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> str:
-    """Resumes or plans the loop; gives the precision."""
+def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> None:
+    """Resumes the loop, or plans it anew."""
     import shutil
-
-    from nasrestore.engine.phase import set_precision
 
     recipe = opened.prepared.recipe
     if resume and loop.resume():
-        set_precision(loop, recipe.precision)
-        options.observer.message(f"resumed at turn {loop.turn} of {loop.plan.total}")
-        return recipe.precision
+        resumed(loop, recipe, recipe.train)
+        return
     shutil.rmtree(loop.checkpoints, ignore_errors=True)
     log.truncate_after(-1, phase="train")
-    measured = start(loop, recipe, recipe.train, options, log)
-    write_recipe(opened.folder, opened.prepared, measured)
+    write_recipe(opened.folder, opened.prepared, start(loop, recipe, recipe.train, options, log))
     loop.save()
-    return str(measured["precision"])

@@ -156,7 +156,7 @@ def open_splits(
         dealt = split_identities(scenes, {"test": data.test, "rest": 1 - data.test}, recipe.seed)
         members["test"], scenes, testing = dealt["test"], dealt["rest"], training
     else:
-        members["test"] = _scenes(testing)
+        members["test"] = _scenes(testing)[: data.limit]
     shares = {"train": 1 - data.validation, "validation": data.validation}
     members |= split_identities(scenes, shares, recipe.seed)
     return Splits(name, notes, members, recipe, training, testing, device, progress)
@@ -195,7 +195,8 @@ def _testing_source(data: DataSpec, notes: list[str]) -> Source | None:
     if data.test_rainy is not None and data.test_clean is not None:
         pairs = open_pairs(rainy=data.test_rainy, clean=data.test_clean)
     elif data.test_root is not None:
-        pairs = _open_pairs(data.test_root, "auto", "test")
+        own = "auto" if data.layout == "photographs" else data.layout
+        pairs = _open_pairs(data.test_root, data.test_layout or own, "test")
     elif data.root is not None and data.layout != "photographs" and _has(data.root, "test"):
         pairs = open_pairs(data.root, layout=data.layout, subset="test")
     else:

@@ -27,6 +27,8 @@ def show_failure(error: BaseException) -> int:
         )
     if isinstance(error, OSError):
         error = _disk_error(error)
+    if isinstance(error, ModuleNotFoundError):
+        error = _missing_package(error)
     if isinstance(error, SpecError):
         show_errors(errors_in(error))
     elif isinstance(error, Stopped):
@@ -89,6 +91,15 @@ def _disk_error(error: OSError) -> BaseException:
         return known
     except OSError:
         return error
+
+
+def _missing_package(error: ModuleNotFoundError) -> BaseException:
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "nasrestore"):
+        return error
+    return NasRestoreError(
+        f"the package {package!r} is not installed", hint="install nasrestore again: it brings it"
+    )
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -47,13 +47,14 @@ class LiveDisplay:
         self._status = status
         if status.finished:
             self._status = None
+            self._live.refresh()  # or the old bar is drawn once more below the line
             took = duration(time.monotonic() - self._began)
             self.say(
                 "; ".join(filter(None, (f"{status.what}: {status.count}, {took}", status.losses)))
             )
 
     def say(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._console.print(Text(text), soft_wrap=True)
 
     def close(self) -> None:
         self._live.stop()

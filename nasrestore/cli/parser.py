@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from nasrestore.errors import NasRestoreError
@@ -32,15 +32,17 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The arguments; options and positionals in any order.
+        """The arguments; options and positionals in any order, positionals alone after ``--``.
 
         Raises:
             NasRestoreError: an unknown option, with the nearest; or anything else amiss.
         """
-        self._check_options(argv)
-        found, extra = self.parse_known_intermixed_args(list(argv))
+        options, positionals = self._sorted(argv)
+        found, extra = self.parse_known_args(
+            [*options, *(["--"] if positionals else []), *positionals]
+        )
         if extra:
-            self.error(f"unexpected argument {extra[0]!r}")
+            self.error(f"unexpected argument {next(e for e in extra if e != '--')!r}")
         return found
 
     def error(self, message: str) -> NoReturn:
@@ -48,23 +50,43 @@ class Parser(argparse.ArgumentParser):
             message.removeprefix("argument "), hint=f"{self.prog} --help says more"
         )
 
-    def _check_options(self, argv: Sequence[str]) -> None:
-        # Before argparse does: it would take an unknown option's value for a positional.
+    def _sorted(self, argv: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Options with their values, and positionals.
+
+        argparse alone would take an unknown option's value for a positional, and refuse
+        positionals on both sides of an option.
+        """
         known = self._option_string_actions
-        for name in _option_names(argv):
+        options: list[str] = []
+        positionals: list[str] = []
+        rest = list(argv)
+        while rest:
+            argument = rest.pop(0)
+            name = _option_name(argument)
+            if argument == "--":
+                return options, positionals + rest
+            if name is None:
+                positionals.append(argument)
+                continue
             if name not in known:
-                close = nearest(name, known)
-                guess = f" (did you mean {close!r}?)" if close else ""
-                self.error(f"unknown option {name!r}{guess}")
+                self._refuse(name)
+            options.append(argument)
+            takes_value = known[name].nargs != 0 and "=" not in argument
+            if takes_value and rest and rest[0] != "--" and _option_name(rest[0]) is None:
+                options.append(rest.pop(0))
+        return options, positionals
+
+    def _refuse(self, name: str) -> NoReturn:
+        close = nearest(name, self._option_string_actions)
+        guess = f" (did you mean {close!r}?)" if close else ""
+        self.error(f"unknown option {name!r}{guess}")
 
 
-def _option_names(argv: Sequence[str]) -> Iterator[str]:
-    for argument in argv:
-        if argument == "--":
-            return
-        name = argument.partition("=")[0]
-        if len(name) > 1 and name[0] == "-" and " " not in name and not _NUMBER.match(name):
-            yield name
+def _option_name(argument: str) -> str | None:
+    """What is an option by its looks; None where it is a value."""
+    name = argument.partition("=")[0]
+    looks = len(name) > 1 and name[0] == "-" and " " not in name and not _NUMBER.match(name)
+    return name if looks else None
 
 
 def _indented(text: str) -> str:

@@ -72,6 +72,8 @@ def _check(arguments: Namespace) -> int:
                 f"{path} is a video, which this version does not restore yet",
                 hint="write its frames as images, such as frames/*.png, and restore the folder",
             )
+        if not path.exists():
+            raise NasRestoreError(f"no such file or folder: {path}", hint="check the path")
     from nasrestore.engine.files import plan_outputs
 
     try:

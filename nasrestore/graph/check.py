@@ -56,10 +56,11 @@ def check_wiring(wiring: Wiring, space: SpaceParts, problems: Problems) -> None:
             lost.setdefault(copy.block, []).append(copy.name)
     for block, names in lost.items():
         shown = ", ".join(names if len(names) <= 4 else [names[0], "...", names[-1]])
+        subject = f"node {shown} is" if len(names) == 1 else f"nodes {shown} are"
         problems.add(
             space.tree.at("nodes", block),
-            f"node {shown} is unreachable: no output depends on it",
-            "let another node or an output read it, or remove it",
+            f"{subject} unreachable: no output depends on {'it' if len(names) == 1 else 'them'}",
+            "let an output, or a node that one depends on, read it; or remove it",
             key=True,
         )
     read = used | {output.add for output in wiring.outputs}

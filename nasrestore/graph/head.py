@@ -48,7 +48,7 @@ def check_names(space: SpaceParts, problems: Problems) -> bool:
     ):  # fmt: skip
         tree = space.tree.child(section)
         if not given and tree is not None and tree.kind == "mapping":
-            problems.add(tree, f"a space needs at least one of its {section}", "name one")
+            problems.add(tree, f"a space needs at least one {section[:-1]}", "name one")
     return distinct
 
 

@@ -13,7 +13,7 @@ from nasrestore.report.boxes import (
     Box,
     Line,
 )
-from nasrestore.report.strokes import ACCENT, BLOCK_FILLS, INK, MUTED
+from nasrestore.report.strokes import ACCENT, BLOCK_FILLS, INK, MUTED, dot
 from nasrestore.report.svg import element, text, tooltip
 
 BAR, BAR_HEIGHT = 30.0, 5.0
@@ -56,15 +56,11 @@ def _line(box: Box, line: Line, y: float) -> str:
         return text(line.text, middle, y, size, text_anchor="middle", font_weight=bold, fill=fill)
     chosen = line.role == "decided"
     x = box.x + PADDING
-    dot = element(
-        "circle", cx=x + 4, cy=y - 4, r=3.6, stroke_width=1.2,
-        fill=ACCENT if chosen else "#ffffff", stroke=ACCENT if chosen else MUTED,
-    )  # fmt: skip
     label = text(
         line.text, x + DOT, y, TEXT_SIZE, fill=INK,
         font_weight="bold" if chosen else None, class_=line.role,
     )  # fmt: skip
-    return dot + label + _figure(box, line, y)
+    return dot(x + 4, y - 4, chosen) + label + _figure(box, line, y)
 
 
 def _figure(box: Box, line: Line, y: float) -> str:

@@ -163,9 +163,12 @@ def _column(
     enlarged = part.resize(
         (size[0], max(1, round(size[0] * crop.height / crop.width))), Image.Resampling.NEAREST
     )
-    corner = (crop.left * scale, crop.top * scale)
-    end = (corner[0] + crop.width * scale - 1, corner[1] + crop.height * scale - 1)
-    ImageDraw.Draw(whole).rectangle((*corner, *end), outline=MARK, width=2)
+    left, top = crop.left * scale, crop.top * scale
+    right, bottom = left + crop.width * scale, top + crop.height * scale
+    # Around the crop, not over it.
+    ImageDraw.Draw(whole).rectangle(
+        (left - 2, top - 2, right + 1, bottom + 1), outline=MARK, width=2
+    )
     ImageDraw.Draw(enlarged).rectangle(
         (0, 0, enlarged.width - 1, enlarged.height - 1), outline=MARK, width=2
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from nasrestore.graph.ir import Choice, Edge, SearchGraph
 from nasrestore.report.boxes import Decisions, Strengths
 from nasrestore.report.strokes import (
-    ACCENT,
     DASHES,
     INK,
     MUTED,
     Stroke,
+    dot,
+    is_decided,
     read_stroke,
 )
 from nasrestore.report.svg import element, text, text_width
@@ -25,14 +27,21 @@ BETWEEN = 26.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A sample and what it means; no stroke stands for the mark of a decided operation."""
+    """What a mark means: a line, the dot of an operation, or nothing but words."""
 
     words: str
-    stroke: Stroke | None
+    mark: Stroke | Literal["decided", "candidate"] | None = None
+
+    @property
+    def words_at(self) -> float:
+        """Where the words begin, from the left end of the mark."""
+        if self.mark is None:
+            return 0.0
+        return SAMPLE + 8 if isinstance(self.mark, Stroke) else 12.0
 
     @property
     def width(self) -> float:
-        return SAMPLE + 8 + text_width(self.words, SIZE)
+        return self.words_at + text_width(self.words, SIZE)
 
 
 def legend(
@@ -59,24 +68,32 @@ def entries(
 ) -> list[Entry]:
     """What the key says, in order."""
     found = [Entry("main input", read_stroke())]
-    kept = {name for names in decisions.values() for name in names}
     for link, colour in colours.items():
         edges = [edge for edge in graph.edges if edge.link == link]
         is_choice = any(edge.choice is not None for edge in edges)
-        is_decided = any(edge.name in kept for edge in edges)
-        if is_decided:
+        if any(is_decided(graph, edge, decisions) for edge in edges):
             stroke = Stroke(colour, 3.0)
         else:
             stroke = Stroke(colour, 1.6 if is_choice else 1.3, dashes=DASHES if is_choice else None)
         found.append(Entry(f"{link}: {group_words(graph, edges)}", stroke))
-    found += [Entry(f"{name}: removed", None) for name in _removed(graph)]
-    if any(edge.choice is not None and edge.choice in decisions for edge in graph.edges):
+    found += [Entry(f"{name}: removed") for name in _removed(graph)]
+    if any(choice.kind == "links" and choice.name in decisions for choice in graph.choices):
         found.append(Entry("not kept", Stroke(MUTED, 1.0, 0.6, DASHES)))
-    if any(choice.kind == "operation" for choice in graph.choices):
-        found.append(Entry("decided operation" if decisions else "candidate operation", None))
+    found += [Entry(f"{mark} operation", mark) for mark in _operation_marks(graph, decisions)]
     if any(choice.kind == "links" and choice.name in strengths for choice in graph.choices):
         found.append(Entry("thicker: stronger", Stroke(MUTED, 3.0, dashes=DASHES)))
     return found
+
+
+def _operation_marks(
+    graph: SearchGraph, decisions: Decisions
+) -> Iterator[Literal["decided", "candidate"]]:
+    operations = {choice.name for choice in graph.choices if choice.kind == "operation"}
+    decided = {node.name for node in graph.nodes if node.name in graph.decisions}
+    if decided or operations & set(decisions):
+        yield "decided"
+    if operations:
+        yield "candidate"
 
 
 def _removed(graph: SearchGraph) -> list[str]:
@@ -103,13 +120,10 @@ def _kept_words(choices: list[Choice], count: int) -> str:
 
 
 def _draw(entry: Entry, x: float, y: float) -> str:
-    words = text(entry.words, x + SAMPLE + 8, y + 4, SIZE, fill=INK)
-    if entry.stroke is None:
-        fill = ACCENT if entry.words.startswith("decided") else "#ffffff"
-        stroke = ACCENT if entry.words.startswith("decided") else MUTED
-        sample = element(
-            "circle", cx=x + SAMPLE - 6, cy=y, r=3.6, fill=fill, stroke=stroke, stroke_width=1.2
-        )
-        return sample + words
-    path = f"M{x:.1f},{y:.1f} h{SAMPLE:.0f}"
-    return element("path", d=path, fill="none", **entry.stroke.attributes()) + words
+    words = text(entry.words, x + entry.words_at, y + 4, SIZE, fill=INK)
+    if entry.mark is None:
+        return words
+    if isinstance(entry.mark, Stroke):
+        path = f"M{x:.1f},{y:.1f} h{SAMPLE:.0f}"
+        return element("path", d=path, fill="none", **entry.mark.attributes()) + words
+    return dot(x + 4, y, entry.mark == "decided") + words

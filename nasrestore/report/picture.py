@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasrestore.errors import NasRestoreError
-from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.ir import Edge, SearchGraph
 from nasrestore.report import overhead
 from nasrestore.report.boxes import Decisions, Strengths, boxes_of, describe
 from nasrestore.report.frames import frames
@@ -24,6 +24,7 @@ from nasrestore.report.strokes import (
     MUTED,
     Stroke,
     group_colours,
+    is_decided,
     markers,
     read_stroke,
     wire_stroke,
@@ -34,6 +35,7 @@ from nasrestore.runtime.checkpoint import write_atomic
 MARGIN = 20.0
 TITLE_ROOM = 56.0
 ROW_LABEL_ROOM = 42.0
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def space_svg(
@@ -149,10 +151,12 @@ def count_text(count: int) -> str:
     """``2,025``, or ``1.2 × 10^21`` where the digits would not be read."""
     if count < 10**12:
         return f"{count:,}"
-    exponent = math.log10(count)  # of any size, where float(count) would overflow
-    mantissa = 10 ** (exponent % 1)
-    digits = str(math.floor(exponent)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa:.1f} {TIMES} 10{digits}"
+    logarithm = math.log10(count)  # of any size, where float(count) would overflow
+    exponent = math.floor(logarithm)
+    mantissa = round(10 ** (logarithm - exponent), 1)
+    if mantissa >= 10:
+        mantissa, exponent = mantissa / 10, exponent + 1
+    return f"{mantissa:.1f} {TIMES} 10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
 def _band(band: Band, width: float) -> str:
@@ -173,7 +177,7 @@ class _Drawn:
     wire: Wire
     path: str
     stroke: Stroke
-    is_decided: bool
+    is_kept: bool
     detail: str
 
 
@@ -184,7 +188,6 @@ def _wires(
     decisions: Decisions,
     strengths: Strengths,
 ) -> list[_Drawn]:
-    kept = {name for names in decisions.values() for name in names}
     colours = group_colours(graph)
     paths = route(layout, list(wires))
     drawn = []
@@ -196,17 +199,13 @@ def _wires(
             )
             continue
         strength = strengths.get(edge.choice or "", {}).get(edge.name)
-        is_decided = edge.name in kept
-        stroke = wire_stroke(
-            edge, colours[edge.link], is_decided, edge.choice in decisions, strength
-        )
-        drawn.append(_Drawn(wire, path, stroke, is_decided, _detail(wire, is_decided, strength)))
+        is_kept = is_decided(graph, edge, decisions)
+        stroke = wire_stroke(edge, colours[edge.link], is_kept, edge.choice in decisions, strength)
+        drawn.append(_Drawn(wire, path, stroke, is_kept, _detail(edge, is_kept, strength)))
     return drawn
 
 
-def _detail(wire: Wire, is_decided: bool, strength: float | None) -> str:
-    edge = wire.edge
-    assert edge is not None
+def _detail(edge: Edge, is_kept: bool, strength: float | None) -> str:
     parts = [f"{edge.link}, {'added' if edge.join == 'add' else 'appended'}"]
     if edge.adapter is not None:
         parts.append(describe(edge.adapter))
@@ -214,7 +213,7 @@ def _detail(wire: Wire, is_decided: bool, strength: float | None) -> str:
         parts.append(f"resolution {TIMES} {edge.factor}")
     if strength is not None:
         parts.append(f"strength {strength:.3f}")
-    if is_decided:
+    if is_kept:
         parts.append("decided")
     return f"{edge.name}\n" + "\n".join(parts)
 
@@ -226,7 +225,7 @@ def _wire(drawn: _Drawn) -> str:
     else:
         role = "candidate" if edge.choice is not None else "fixed"
         data = {"data_edge": edge.name, "data_link": edge.link}
-    role += " decided" if drawn.is_decided else ""
+    role += " decided" if drawn.is_kept else ""
     path = element("path", d=drawn.path, fill="none", **stroke.attributes())
     return element("g", tooltip(drawn.detail) + path, class_=role, **data)
 

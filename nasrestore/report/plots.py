@@ -6,6 +6,7 @@ Drawn with matplotlib's figures alone: pyplot would keep state, and might want a
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ COLUMNS = 2
 MOST_POINTS = 1500  # of a drawn line; more are averaged
 MOST_CHOICES = 24
 MOST_NAMED = 4
-SMOOTHING = 0.04  # of the run, as the span of the running mean
+SMOOTHING = 0.04  # of the run, as the window of the running mean
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a34a86", "#8a6d00", "#3a8fc4", "#5b3fa0", "#c0392b")
 TOTAL_COLOUR, OTHER_COLOUR = "#1c2430", "#b4bcc8"
 
@@ -156,8 +157,6 @@ def _losses(records: Records) -> dict[tuple[str, str], dict[str, Series]]:
 
 
 def _draw_losses(axis: Axes, terms: Mapping[str, Series]) -> None:
-    from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
-
     # The total last, above the others.
     for number, name in enumerate(sorted(terms, key=lambda name: name == "total")):
         colour = TOTAL_COLOUR if name == "total" else COLOURS[number % len(COLOURS)]
@@ -166,14 +165,23 @@ def _draw_losses(axis: Axes, terms: Mapping[str, Series]) -> None:
         axis.plot(
             steps, smoothed(values), color=colour, linewidth=1.8, label=drawable(name).lstrip("_")
         )
-    if all(value > 0 for _, values in terms.values() for value in values):
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(9, 9)))
-        axis.yaxis.set_minor_formatter(NullFormatter())
+    drawn = [value for _, values in terms.values() for value in values]
+    if min(drawn) > 0:
+        _set_logarithmic(axis, max(drawn) / min(drawn))
     legend = axis.legend(fontsize=8, frameon=False, ncols=2)
     for text in legend.get_texts():
         text.set_parse_math(False)
+
+
+def _set_logarithmic(axis: Axes, ratio: float) -> None:
+    """A logarithmic axis whose numbers are written out, and that has some whatever its range."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axis.set_yscale("log")
+    subs = (1.0, 2.0, 5.0) if ratio < 1e3 else (1.0,)
+    axis.yaxis.set_major_locator(MaxNLocator(6) if ratio < 10 else LogLocator(subs=subs))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def _thinned(series: Series) -> Series:
@@ -188,17 +196,16 @@ def _thinned(series: Series) -> Series:
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """The running mean, exponentially weighted and without the pull of its start.
+    """The mean over a window around each value, which is cut off at both ends.
 
-    A constant stays the constant; the first value is itself.
+    A constant stays the constant, a straight line stays the line away from its ends.
     """
-    decay = 1 - 1 / max(1.0, SMOOTHING * len(values))
-    total = weight = 0.0
+    reach = int(SMOOTHING * len(values) / 2)
+    sums = [0.0, *itertools.accumulate(values)]
     result = []
-    for value in values:
-        total = decay * total + value
-        weight = decay * weight + 1
-        result.append(total / weight)
+    for i in range(len(values)):
+        begin, end = max(0, i - reach), min(len(values), i + reach + 1)
+        result.append((sums[end] - sums[begin]) / (end - begin))
     return result
 
 

@@ -71,11 +71,18 @@ def _position(edge: Edge, order: Sequence[str], graph: SearchGraph) -> int:
     return order.index(edge.choice or next(chosen))
 
 
+def is_decided(graph: SearchGraph, edge: Edge, decisions: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a link is decided for, now or when the graph was derived."""
+    if edge.choice is not None:
+        return edge.name in decisions.get(edge.choice, ())
+    return any(edge.name in names for names in graph.decisions.values())
+
+
 def wire_stroke(
-    edge: Edge, colour: str, is_decided: bool, choice_is_decided: bool, strength: float | None
+    edge: Edge, colour: str, is_kept: bool, choice_is_decided: bool, strength: float | None
 ) -> Stroke:
     """Of a link: thin and solid where fixed, bold where decided for, else dashed."""
-    if is_decided:
+    if is_kept:
         return Stroke(colour, 3.0)
     if edge.choice is None:
         return Stroke(colour, 1.3)
@@ -85,6 +92,12 @@ def wire_stroke(
     if share is None:
         return Stroke(colour, 1.3, 0.8, DASHES)
     return Stroke(colour, 0.8 + 2.6 * share, 0.2 + 0.8 * share, DASHES)
+
+
+def dot(x: float, y: float, is_decided: bool) -> str:
+    """The mark before an operation that is a candidate, filled where it is decided for."""
+    colour, fill = (ACCENT, ACCENT) if is_decided else (MUTED, "#ffffff")
+    return element("circle", cx=x, cy=y, r=3.6, fill=fill, stroke=colour, stroke_width=1.2)
 
 
 def markers(strokes: Iterable[Stroke]) -> str:

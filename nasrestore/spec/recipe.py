@@ -30,6 +30,7 @@ class DataSpec(Located):
     rainy: str | None = entry(None, doc="folder of degraded images, with clean, in place of root")
     clean: str | None = entry(None, doc="folder of clean images of the same names")
     test_root: str | None = entry(None, doc="folder of the test pairs, if not part of root")
+    test_layout: str | None = entry(None, doc="layout of test_root; default: that of root")
     test_rainy: str | None = entry(None, doc="folder of degraded test images, with test_clean")
     test_clean: str | None = entry(None, doc="folder of clean test images of the same names")
     rain: RainSpec | None = entry(None, doc="rain for clean photographs")
@@ -39,7 +40,7 @@ class DataSpec(Located):
     augment: bool = entry(True, doc="flips and quarter turns")
     validation: float = entry(0.5, above=0, most=0.9, doc="share of images for validation")
     test: float = entry(0.25, least=0, most=0.9, doc="share held out, where there is no test set")
-    limit: int | None = entry(None, least=2, doc="use the first so many images")
+    limit: int | None = entry(None, least=2, doc="use the first so many images, and test images")
     memory: float = entry(4.0, above=0, doc="GiB of decoded images to hold in memory")
 
 
@@ -186,6 +187,12 @@ class PhaseSpec(Located):
     epochs: float | None = entry(None, above=0, doc="passes over the first level's data")
     steps: int | None = entry(None, least=1, doc="turns; in place of epochs")
     budget: str | None = entry(None, doc="wall-clock time such as 90s, 10m, 2h; shortens the run")
+    precision: Literal["auto", "fp32", "bf16"] | None = entry(
+        None, doc="of this phase; written down when measured; default: the recipe's"
+    )
+    threads: int | None = entry(
+        None, least=1, doc="CPU threads of this phase; written down when measured"
+    )
     levels: list[LevelSpec] = entry(default_factory=list, doc="the chain, innermost first")
     checkpoint: float = entry(60.0, above=0, doc="seconds between checkpoints")
 
@@ -232,7 +239,7 @@ class RecipeSpec(Located):
         "auto", doc="auto measures whether bf16 autocast is faster"
     )
     deterministic: bool | Literal["auto"] = entry("auto", doc="auto: on a CPU")
-    threads: int | None = entry(None, least=1, doc="CPU threads; written down when measured")
+    threads: int | None = entry(None, least=1, doc="CPU threads; default: measured")
     data: DataSpec = entry(doc="images, splits, patches")
     objectives: dict[str, dict[str, TermSpec]] = entry(
         read=read_objectives, schema=_OBJECTIVES_SCHEMA, doc="named sums of loss terms"

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_calls import Call, Called, Recorder, StandIn
 
 import nasrestore
 from nasrestore.api.run import write_recipe
 from nasrestore.assemble.prepare import prepare
 from nasrestore.cli.main import main
 from nasrestore.runtime.runfolder import RunFolder, create_run
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a command line gave."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Call = Callable[..., Called]
 
 
 @pytest.fixture
@@ -67,3 +49,22 @@ def run_folder(here: Path) -> RunFolder:
     folder = create_run(Path("runs/first"), "rdmc-quick", resume=False, overwrite=False)
     write_recipe(folder, prepare("rdmc-quick"), {})
     return folder
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Puts a recorder in the place of a function, named from within the package."""
+
+    def replace(place: str, result: Any = None, error: BaseException | None = None) -> Recorder:
+        recorder = Recorder(result, error)
+        monkeypatch.setattr(f"nasrestore.{place}", recorder)
+        return recorder
+
+    return replace
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that end with a page leave it out."""
+    for name in ("search", "derive", "train", "evaluate"):
+        monkeypatch.setattr(f"nasrestore.cli.{name}.report_after", lambda run: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 HEAVY = ("torch", "torchvision", "numpy", "rich", "networkx", "matplotlib", "PIL", "nni", "skimage")
 
@@ -48,14 +49,14 @@ for status, arguments in {QUICK!r}:
 """
 
 
-def test_nothing_heavy_is_imported(here, environment):
+def test_nothing_heavy_is_imported(here: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_the_module_is_the_command(here, environment):
+def test_the_module_is_the_command(here: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nasrestore", "check", "no.yaml"],
         capture_output=True,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from command_calls import Call
 
 from nasrestore.cli.main import COMMANDS
 from nasrestore.cli.parser import Parser
@@ -13,7 +16,7 @@ from nasrestore.errors import NasRestoreError
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
-def test_overview_lists_every_command_by_group(call, arguments):
+def test_overview_lists_every_command_by_group(call: Call, arguments: list[str]) -> None:
     done = call(*arguments)
     assert done.status == 0 and done.err == ""
     lines = done.out.splitlines()
@@ -23,14 +26,14 @@ def test_overview_lists_every_command_by_group(call, arguments):
     assert groups == ["find:", "use:", "look:", "set up:"]
 
 
-def test_version_is_one_line(call):
+def test_version_is_one_line(call: Call) -> None:
     done = call("--version")
     assert done.status == 0
     assert done.out.startswith("nasrestore ") and done.out.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_ends_with_an_example(call, name):
+def test_help_of_a_command_ends_with_an_example(call: Call, name: str) -> None:
     done = call(name, "--help")
     assert done.status == 0 and done.err == ""
     before, _, example = done.out.partition("example:\n")
@@ -56,7 +59,9 @@ def test_help_of_a_command_ends_with_an_example(call, name):
         (["search", "rdmc", "--resume", "--overwrite"], "--overwrite: not allowed with"),
     ],
 )
-def test_wrong_arguments_are_one_line_and_a_hint(call, arguments, message):
+def test_wrong_arguments_are_one_line_and_a_hint(
+    call: Call, arguments: list[str], message: str
+) -> None:
     done = call(*arguments)
     assert done.status == 2 and done.out == ""
     first, *rest = done.err.splitlines()
@@ -74,7 +79,7 @@ def test_wrong_arguments_are_one_line_and_a_hint(call, arguments, message):
         (["--set", "nothing"], "--set nothing: expected KEY=VALUE"),
     ],
 )
-def test_values_of_options_are_checked(call, arguments, message):
+def test_values_of_options_are_checked(call: Call, arguments: list[str], message: str) -> None:
     done = call("search", "rdmc", *arguments)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"error: {message}")
@@ -91,13 +96,13 @@ def test_values_of_options_are_checked(call, arguments, message):
         ("1e6", 10**6),
     ],
 )
-def test_amounts_have_units(text, number):
+def test_amounts_have_units(text: str, number: int) -> None:
     from nasrestore.cli.options import amount
 
     assert amount(text) == number
 
 
-def test_sizes_are_height_and_width(call):
+def test_sizes_are_height_and_width(call: Call) -> None:
     from nasrestore.cli.options import size
 
     assert size("480x320") == (480, 320)
@@ -105,7 +110,7 @@ def test_sizes_are_height_and_width(call):
     assert done.status == 2 and "--size: expected HEIGHTxWIDTH" in done.err
 
 
-def parsed(*arguments: str):
+def parsed(*arguments: str) -> argparse.Namespace:
     parser = Parser("restore", "restore images", "nasrestore restore a.png --out b")
     parser.add_argument("inputs", nargs="+")
     parser.add_argument("--out", required=True)
@@ -113,29 +118,29 @@ def parsed(*arguments: str):
     return parser.parse(arguments)
 
 
-def test_options_and_positionals_mix():
+def test_options_and_positionals_mix() -> None:
     found = parsed("a.png", "--out", "d", "b.png", "--tile", "5", "c.png")
     assert found.inputs == ["a.png", "b.png", "c.png"]
     assert (found.out, found.tile) == ("d", 5)
 
 
-def test_names_after_two_dashes_are_no_options():
+def test_names_after_two_dashes_are_no_options() -> None:
     assert parsed("--out", "d", "--", "-odd.png", "--odder.png").inputs == [
         "-odd.png",
         "--odder.png",
     ]
 
 
-def test_a_negative_number_is_a_value():
+def test_a_negative_number_is_a_value() -> None:
     assert parsed("a.png", "--out", "d", "--tile", "-3").tile == -3
 
 
-def test_an_unknown_option_does_not_lose_its_value_to_a_positional():
+def test_an_unknown_option_does_not_lose_its_value_to_a_positional() -> None:
     with pytest.raises(NasRestoreError, match="unknown option '--tyle'"):
         parsed("a.png", "--out", "d", "--tyle", "5")
 
 
-def test_closed_stdout_ends_quietly(here, environment):
+def test_closed_stdout_ends_quietly(here: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "nasrestore", "list"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, text=True, env=environment, **pipes)

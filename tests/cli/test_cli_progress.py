@@ -6,7 +6,9 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+from nasrestore.cli.live import LiveDisplay
 from nasrestore.cli.progress import LineDisplay, ProgressObserver, Status
 from nasrestore.cli.stopping import NOTICE, Stop
 
@@ -21,21 +23,21 @@ class Clock:
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def stream():
+def stream() -> io.StringIO:
     return io.StringIO()
 
 
 @pytest.fixture
-def observer(clock, stream):
+def observer(clock: Clock, stream: io.StringIO) -> ProgressObserver:
     return ProgressObserver(display=LineDisplay(stream, clock), clock=clock)
 
 
-def report(turn: int, total: int = 100, **more):
+def report(turn: int, total: int = 100, **more: object) -> SimpleNamespace:
     records = [
         SimpleNamespace(level="weights", terms={"ssim": 9.0, "total": 0.5}),
         SimpleNamespace(level="weights", terms={"total": 0.25}),
@@ -45,7 +47,9 @@ def report(turn: int, total: int = 100, **more):
     return SimpleNamespace(turn=turn, total=total, **{**found, **more})
 
 
-def test_a_turn_is_one_line_with_losses_and_leading_candidates(observer, stream):
+def test_a_turn_is_one_line_with_losses_and_leading_candidates(
+    observer: ProgressObserver, stream: io.StringIO
+) -> None:
     observer.turn(report(20, leading={"skip_up": ("encoder.3->decoder.4", 0.234)}))
     assert stream.getvalue() == (
         "search: 20 of 100, 1 min 20 s left; weights 0.25, architecture 0.125; "
@@ -53,7 +57,9 @@ def test_a_turn_is_one_line_with_losses_and_leading_candidates(observer, stream)
     )
 
 
-def test_lines_come_at_the_start_every_ten_seconds_and_at_the_end(observer, stream, clock):
+def test_lines_come_at_the_start_every_ten_seconds_and_at_the_end(
+    observer: ProgressObserver, stream: io.StringIO, clock: Clock
+) -> None:
     shown = []
     for turn in range(1, 101):
         before = len(stream.getvalue())
@@ -67,21 +73,27 @@ def test_lines_come_at_the_start_every_ten_seconds_and_at_the_end(observer, stre
     )
 
 
-def test_each_thing_begins_with_a_line_of_its_own(observer, stream):
+def test_each_thing_begins_with_a_line_of_its_own(
+    observer: ProgressObserver, stream: io.StringIO
+) -> None:
     observer.loading("training images", 1, 40)
     observer.loading("training images", 2, 40)
     observer.loading("test images", 1, 4)
     assert stream.getvalue().splitlines() == ["training images: 1 of 40", "test images: 1 of 4"]
 
 
-def test_time_left_follows_the_pace_since_the_first(observer, stream, clock):
+def test_time_left_follows_the_pace_since_the_first(
+    observer: ProgressObserver, stream: io.StringIO, clock: Clock
+) -> None:
     observer.loading("training images", 1, 41)
     clock.now = 20.0
     observer.loading("training images", 11, 41)
     assert stream.getvalue().splitlines()[-1] == "training images: 11 of 41, 1 min 00 s left"
 
 
-def test_the_same_again_starts_anew(observer, stream, clock):
+def test_the_same_again_starts_anew(
+    observer: ProgressObserver, stream: io.StringIO, clock: Clock
+) -> None:
     for _ in range(2):
         for done in (1, 2):
             observer.loading("measured", done, 2)
@@ -89,31 +101,29 @@ def test_the_same_again_starts_anew(observer, stream, clock):
     assert stream.getvalue().splitlines() == ["measured: 1 of 2", "measured: 2 of 2"] * 2
 
 
-def test_part_of_an_image_is_not_counted_as_one():
+def test_part_of_an_image_is_not_counted_as_one() -> None:
     assert Status("restored images", 2.75, 10).count == "2 of 10"
 
 
-def test_messages_are_shown_as_they_are(observer, stream):
+def test_messages_are_shown_as_they_are(observer: ProgressObserver, stream: io.StringIO) -> None:
     observer.message("data.root [is] 'not' given")
     assert stream.getvalue() == "data.root [is] 'not' given\n"
 
 
-def test_where_nothing_is_shown_no_display_is_made():
+def test_where_nothing_is_shown_no_display_is_made() -> None:
     with ProgressObserver() as observer:
         assert observer._display is None
 
 
-def live(stop: Stop, stream: io.StringIO, monkeypatch):
-    from rich.console import Console
-
-    from nasrestore.cli.live import LiveDisplay
-
+def live(stop: Stop, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> LiveDisplay:
     monkeypatch.setenv("TERM", "xterm-256color")
     console = Console(file=stream, force_terminal=True, width=120, color_system=None)
     return LiveDisplay(lambda: stop.asked, console)
 
 
-def test_a_terminal_gets_a_bar_and_the_leading_candidates(stream, monkeypatch):
+def test_a_terminal_gets_a_bar_and_the_leading_candidates(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = Stop()
     display = live(stop, stream, monkeypatch)
     with ProgressObserver(stop, display) as observer:
@@ -124,7 +134,9 @@ def test_a_terminal_gets_a_bar_and_the_leading_candidates(stream, monkeypatch):
         assert "━" in stream.getvalue()
 
 
-def test_the_bar_says_that_the_run_is_about_to_stop(stream, monkeypatch):
+def test_the_bar_says_that_the_run_is_about_to_stop(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = Stop()
     display = live(stop, stream, monkeypatch)
     with ProgressObserver(stop, display) as observer:
@@ -134,7 +146,9 @@ def test_the_bar_says_that_the_run_is_about_to_stop(stream, monkeypatch):
     assert NOTICE in stream.getvalue()
 
 
-def test_a_finished_bar_leaves_a_line_and_the_cursor(stream, monkeypatch):
+def test_a_finished_bar_leaves_a_line_and_the_cursor(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     display = live(Stop(), stream, monkeypatch)
     with ProgressObserver(display=display) as observer:
         observer.message("data.root [is] 'not' given")

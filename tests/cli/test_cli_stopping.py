@@ -19,18 +19,18 @@ class Interrupted(Exception):
 
 
 @pytest.fixture(autouse=True)
-def loop(monkeypatch):
+def loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         sys.modules, "nasrestore.search.loop", SimpleNamespace(Interrupted=Interrupted)
     )
 
 
-def test_before_the_first_turn_a_signal_interrupts():
+def test_before_the_first_turn_a_signal_interrupts() -> None:
     with pytest.raises(KeyboardInterrupt):
         Stop().handle(signal.SIGINT, None)
 
 
-def test_the_first_signal_waits_for_the_turn_and_the_second_does_not():
+def test_the_first_signal_waits_for_the_turn_and_the_second_does_not() -> None:
     stop = Stop()
     stop.announces = False
     assert not stop.should_stop()
@@ -40,7 +40,7 @@ def test_the_first_signal_waits_for_the_turn_and_the_second_does_not():
         stop.handle(signal.SIGINT, None)
 
 
-def test_what_happens_next_is_said(capfd):
+def test_what_happens_next_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     stop = Stop()
     stop.should_stop()
     stop.handle(signal.SIGTERM, None)
@@ -48,7 +48,9 @@ def test_what_happens_next_is_said(capfd):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_real_signals_are_taken_and_handlers_put_back(number, capfd):
+def test_real_signals_are_taken_and_handlers_put_back(
+    number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = signal.getsignal(number)
     with resumable(lambda: None) as stop:
         stop.should_stop()
@@ -57,7 +59,7 @@ def test_real_signals_are_taken_and_handlers_put_back(number, capfd):
     assert signal.getsignal(number) is before
 
 
-def test_an_interruption_says_how_to_go_on():
+def test_an_interruption_says_how_to_go_on() -> None:
     with pytest.raises(Stopped) as caught, resumable(lambda: "nasrestore train runs/a --resume"):
         raise Interrupted("stopped at turn 3 of 10")
     assert caught.value.exit_status == 130
@@ -66,7 +68,7 @@ def test_an_interruption_says_how_to_go_on():
     )
 
 
-def test_without_a_run_there_is_nothing_to_resume():
+def test_without_a_run_there_is_nothing_to_resume() -> None:
     with (
         pytest.raises(Stopped, match="interrupted; there is nothing to resume"),
         resumable(lambda: None),
@@ -74,7 +76,7 @@ def test_without_a_run_there_is_nothing_to_resume():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_other_errors_pass():
+def test_other_errors_pass() -> None:
     with pytest.raises(ZeroDivisionError), resumable(lambda: "x"):
         raise ZeroDivisionError
 
@@ -85,7 +87,7 @@ def made(path: Path | None) -> RunFolder:
     return run
 
 
-def test_a_new_run_is_told_from_those_before(here):
+def test_a_new_run_is_told_from_those_before(here: Path) -> None:
     made(None)
     new = NewRun(None)
     assert new.found() is None
@@ -93,7 +95,7 @@ def test_a_new_run_is_told_from_those_before(here):
     assert new.found() == folder.path
 
 
-def test_a_run_in_the_place_of_another_is_new(here):
+def test_a_run_in_the_place_of_another_is_new(here: Path) -> None:
     out = Path("runs/a")
     made(out)
     new = NewRun(out)
@@ -107,7 +109,7 @@ def checkpoint(run: RunFolder, step: int) -> None:
     (run.checkpoints_train / f"step-{step:08d}.pt").touch()
 
 
-def test_a_training_without_checkpoint_begins_again(here):
+def test_a_training_without_checkpoint_begins_again(here: Path) -> None:
     run = made(Path("runs/it is"))
     training = Training(run.path)
     assert training.resume_command() == "nasrestore train 'runs/it is'"
@@ -115,7 +117,7 @@ def test_a_training_without_checkpoint_begins_again(here):
     assert training.resume_command() == "nasrestore train 'runs/it is' --resume"
 
 
-def test_an_overwritten_training_is_not_resumed_from_the_one_before(here):
+def test_an_overwritten_training_is_not_resumed_from_the_one_before(here: Path) -> None:
     run = made(Path("runs/a"))
     checkpoint(run, 400)
     training = Training(run.path, overwrite=True)
