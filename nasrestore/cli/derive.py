@@ -1,4 +1,4 @@
-"""``nasrestore derive``: decisions again, under other limits if wanted, with weights carried over."""
+"""``nasrestore derive``: decisions again, under other limits if wanted; weights carried over."""
 
 from __future__ import annotations
 

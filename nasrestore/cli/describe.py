@@ -57,7 +57,7 @@ def _choice_facts(choice: Choice) -> Facts:
 
 
 def cost_range(graph: SearchGraph) -> Facts:
-    """The least and the most that an architecture costs; None where only deriving all would tell."""
+    """The least and the most that an architecture costs; None where that is not cheap to tell."""
     unknown = {"least": None, "most": None}
     try:
         model = CostModel(graph, SIZE)

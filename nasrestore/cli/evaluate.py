@@ -1,4 +1,4 @@
-"""``nasrestore evaluate``: PSNR and SSIM of a run, or of anybody's results, under named protocols."""
+"""``nasrestore evaluate``: PSNR and SSIM of a run, or of anybody's results, by protocol."""
 
 from __future__ import annotations
 

@@ -47,10 +47,12 @@ COMMANDS = {
 
 def entry() -> int:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  for as long as it runs
         with suppress(AttributeError, ValueError):
             # A file's name may hold what the terminal's encoding does not know.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     return main(sys.argv[1:])
 
 

@@ -1,7 +1,7 @@
 """Ctrl-C in a long run: the first one lets the turn end and a checkpoint be written.
 
-Before the first turn has ended there is nothing to wait for: then it interrupts at once, as a second
-one does always.
+Before the first turn has ended there is nothing to wait for: then it interrupts at once, as a
+second one does always.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from nasrestore.report.boxes import Decisions, Strengths
 from nasrestore.report.html import Cell, Markup, section, table, text
 
 ARROW = "→"
+MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 PHASES = ("search", "train")
 DEVICE_KEYS = ("cpu", "architecture", "cores", "threads", "memory_gb", "gpus")
@@ -56,7 +57,7 @@ def evaluations(result: Mapping[str, Any]) -> str:
 def decimal(value: object, places: int) -> str:
     """A figure of ``result.json``, where "inf" and "nan" may stand for a number."""
     if value is None:
-        return "–"  # noqa: RUF001
+        return MISSING
     number = float(value)  # type: ignore[arg-type]
     if number != number:
         return "not a number"
@@ -89,7 +90,7 @@ def conditions(result: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
             [
                 name,
                 _said(found.get("turns")),
-                "–" if time is None else duration(float(time)),  # noqa: RUF001
+                MISSING if time is None else duration(float(time)),
                 budget or "none",
                 _said(found.get("precision")),
                 _said(found.get("seed", recipe.get("seed"))),
@@ -163,7 +164,7 @@ def duration(seconds: float) -> str:
 
 def _said(value: object) -> str:
     if value is None:
-        return "–"  # noqa: RUF001
+        return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -191,7 +192,7 @@ def decision_table(graph: SearchGraph, decisions: Decisions, strengths: Strength
             figures = [decimal(known.get(name), 3) for name in decided]
             row.append(Markup("<br>".join(map(text, figures))))
             lead = margin(choice, decided, known)
-            row.append("–" if lead is None else decimal(lead, 3))  # noqa: RUF001
+            row.append(MISSING if lead is None else decimal(lead, 3))
         rows.append(row)
     if has_strengths:
         head += ["strength", "margin"]

@@ -23,6 +23,7 @@ from nasrestore.report.layout import FIRST_LANE, Arc, Layout, Wire
 from nasrestore.report.ports import CORNER, Ends, centre, overlap, ports_of
 
 SIDEWAYS = 400.0  # pixels of detour that leaving to the right and entering from the left is worth
+LEAST_GAP = 32.0  # that a curve from the right to the left side needs
 BENDS = (0.5, 0.35, 0.65, 0.25, 0.8)  # length of a curve's handles over the distance of its ends
 COLLISION = 1000.0  # pixels of detour that a collision is worth
 MOST_CHECKS = 60_000  # pairs of wire and box; beyond, only the usual curve is drawn
@@ -71,6 +72,8 @@ def _ends(layout: Layout, wire: Wire, thorough: bool) -> Ends:
         stops.append(enters)
     options = [Ends(a, b) for a in starts for b in stops]
     options += [Ends("right", b, is_detour=True) for b in stops]
+    if target.x - source.right < LEAST_GAP and len(starts) + len(stops) > 2:
+        options.remove(Ends("right", "left"))
     return min(options, key=lambda option: _cost(layout, wire, option))
 
 

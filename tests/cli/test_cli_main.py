@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command_calls import Call
 
-from nasrestore.cli.main import COMMANDS
+from nasrestore.cli.main import COMMANDS, entry
 from nasrestore.cli.parser import Parser
 from nasrestore.errors import NasRestoreError
 
@@ -149,3 +149,14 @@ def test_closed_stdout_ends_quietly(here: Path, environment: dict[str, str]) -> 
     with process.stderr:
         assert process.stderr.read() == ""
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_that_was_never_open_is_no_bug(
+    stream: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["nasrestore", "lst"])
+    monkeypatch.setattr(sys, stream, None)
+    status = entry()
+    getattr(sys, stream).close()
+    assert status == 2

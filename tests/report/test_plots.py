@@ -33,6 +33,12 @@ def strengths(turn: int, **values: list[float]) -> dict:
     return {"event": "strengths", "phase": "search", "turn": turn, "strengths": values}
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots of few pixels, which are drawn faster."""
+    monkeypatch.setattr(plots, "DPI", 30)
+
+
 @pytest.fixture
 def axes(monkeypatch: pytest.MonkeyPatch) -> list[Axes]:
     """The axes of the figures that are drawn from now on."""
@@ -61,7 +67,7 @@ def test_plots_are_png_files(tmp_path: Path) -> None:
     for path in (tmp_path / "a" / "loss.png", tmp_path / "strengths.png"):
         with Image.open(path) as image:
             assert image.format == "PNG"
-            assert image.width > 600
+            assert image.width == int(plots.PANEL[0] * plots.DPI)
 
 
 def test_the_same_records_give_the_same_file() -> None:

@@ -12,6 +12,7 @@ from drawn_spaces import ROOT, rdmc
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import load_genotype
 from nasrestore.graph.ir import Choice
+from nasrestore.report import plots
 from nasrestore.report.images import comparison
 from nasrestore.report.page import run_page
 from nasrestore.report.results import decimal, duration, gain, margin
@@ -42,6 +43,12 @@ EVALUATION = {
     "ssim_before": 0.81,
     "ssim_after": 0.9,
 }
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots of few pixels, which are drawn faster."""
+    monkeypatch.setattr(plots, "DPI", 30)
 
 
 class Page(HTMLParser):
