@@ -28,7 +28,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/codespell nasrestore spaces recipes tests benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell nasrestore spaces recipes benchmarks docs README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/python -m pytest -q tests/test_layering.py
 
 test: check

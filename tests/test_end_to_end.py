@@ -227,7 +227,11 @@ def test_an_image_in_two_splits_is_refused(place: Path, tmp_path: Path) -> None:
         shutil.copy(tmp_path / folder / "0.png", tmp_path / folder / "zz.png")
         shutil.copy(tmp_path / folder / "0.png", tmp_path / folder / "yy.png")
         shutil.copy(tmp_path / folder / "0.png", tmp_path / folder / "xx.png")
-    overrides = {**WIDTH, "data.rainy": str(tmp_path / "rain"), "data.clean": str(tmp_path / "norain")}
+    overrides = {
+        **WIDTH,
+        "data.rainy": str(tmp_path / "rain"),
+        "data.clean": str(tmp_path / "norain"),
+    }
     with pytest.raises(NasRestoreError, match="same pixels"):
         nr.search(place / "tiny.yaml", overrides, out=tmp_path / "out")
 

@@ -67,10 +67,7 @@ def open_recipe(run: RunLike) -> OpenRun:
         NasRestoreError: it is no run folder, or one of another version.
         SpecError: its recipe is not valid any more.
     """
-    if isinstance(run, RunFolder):
-        folder = run
-    else:
-        folder = open_run(None if run is None else Path(run))
+    folder = run if isinstance(run, RunFolder) else open_run(None if run is None else Path(run))
     return OpenRun(folder, prepare(folder.recipe))
 
 

@@ -32,12 +32,12 @@ from nasrestore.runtime.runlog import json_text
 
 __all__ = [
     "RunFolder",
+    "check_out",
     "create_run",
     "disk_errors",
     "newest_run",
     "open_run",
     "read_result",
-    "check_out",
     "update_result",
     "write_atomic",
 ]

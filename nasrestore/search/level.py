@@ -137,10 +137,10 @@ class Level:
         self.batches.load_state_dict(state["batches"])
 
 
-def _norm(gradients: Sequence[Tensor]) -> float:
+def _norm(gradients: list[Tensor]) -> float:
     if not gradients:
         return 0.0
-    norms = torch._foreach_norm(gradients)  # type: ignore[attr-defined]
+    norms = torch._foreach_norm(gradients)
     return float(torch.stack([norm.float() for norm in norms]).norm())
 
 

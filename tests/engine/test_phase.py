@@ -18,7 +18,7 @@ from nasrestore.search.loop import Loop
 from nasrestore.search.schedule import Plan, Replanner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "search"))
-from test_level import level, supernet  # noqa: E402
+from test_level import level, supernet
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ HUGE = {
     "channels": "nodes:\n  a: {repeat: 900, op: identity, between: pixel_unshuffle_2}\n"
     "outputs: {o: a}",
     "resolution": "nodes:\n  a: {repeat: 900, op: identity, between: nearest_2}\noutputs: {o: a}",
-    "digits": "nodes:\n  a: {reads: x.%s, op: dense}\noutputs: {o: a}" % ("9" * 6000),  # noqa: UP031
+    "digits": "nodes:\n  a: {reads: x.%s, op: dense}\noutputs: {o: a}" % ("9" * 6000),
 }
 
 

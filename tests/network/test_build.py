@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 import nasrestore as nr
+from nasrestore.graph.compile import compile_space
+from nasrestore.network.build import build
 from nasrestore.network.mixture import Link
 from nasrestore.ops.conv import conv_1x1
 from nasrestore.registry import operation
-from nasrestore.graph.compile import compile_space
-from nasrestore.network.build import build
 from nasrestore.spec.space import parse_space
 
 TWO_GROUPS = """
