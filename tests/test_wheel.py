@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
     "space.width=2", "objectives.restoration.contrastive=0", "data.patch=16", "data.patches=8",
     "data.batch=2", "data.rain.variants=1", "search.epochs=null", "search.steps=1",
-    "precision=fp32", "threads=1",
+    "precision=fp32", "threads=1", "search.levels[0].schedule=constant",
+    "search.levels[1].schedule=constant",
 ]  # fmt: skip
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -24,8 +26,14 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the wheel's content and nothing else."""
     place = tmp_path_factory.mktemp("wheel")
+    source = place / "source"  # building leaves folders behind, which must not be the checkout's
+    source.mkdir()
+    for name in ("nasrestore", "spaces", "recipes"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(ROOT)]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(source)]
     subprocess.run([*pip, *build], check=True, capture_output=True)
     (wheel,) = place.glob("*.whl")
     site = place / "site"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +57,8 @@ def measure(loop: Loop, precision: str, threads: int | None = None) -> Pace:
         fewer = 1 if available <= 4 else available // 2
         best = _better(best, _pace(loop, state, first, fewer, best))
     if precision == "auto":
-        try:
+        with suppress(RunStopped):  # a loss that only bf16 makes infinite rules bf16 out
             best = _better(best, _pace(loop, state, "bf16", best.threads, best))
-        except RunStopped:
-            pass  # bf16 does not do here
     set_precision(loop, best.precision)
     torch.set_num_threads(best.threads)
     _restore(loop, state)

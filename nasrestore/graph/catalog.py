@@ -67,7 +67,9 @@ def _paths_channels(channels: int, params: Params) -> int:
     out = int(params["channels"]) * len(params["dilations"])
     paths = len(params["dilations"])
     if params["split"] and channels % paths:
-        raise SignatureError(f"{channels} input channels cannot be split into {paths} paths", "split")
+        raise SignatureError(
+            f"{channels} input channels cannot be split into {paths} paths", "split"
+        )
     return out
 
 

@@ -165,6 +165,15 @@ class CostModel:
         """What deciding for a candidate adds to ``base``: exactly where ``additive``, at least."""
         return self._shares.get((choice, candidate), Cost())
 
+    def estimate(self, choice: Choice, candidate: str) -> Cost:
+        """What a candidate costs where it is used; unlike its share, no bound."""
+        if choice.kind == "links":
+            return self._edges[candidate]
+        node = self.graph.node(choice.name)
+        return self._node(
+            node, self._decided(node, {choice.name: (candidate,)}), node.input.channels
+        )
+
     def least(self) -> Cost:
         """Parameters and multiply-adds that no architecture goes below, each by itself."""
         parameters, macs = self.base.parameters, self.base.macs
@@ -238,8 +247,3 @@ class CostModel:
             for edge in appended:
                 if edge.channels == channels and edge.choice is not None:
                     self._shares[edge.choice, edge.name] += least
-
-
-def choice_shares(model: CostModel, choice: Choice) -> list[Cost]:
-    """The shares of all that a choice can decide for, in the candidates' order."""
-    return [model.share(choice.name, candidate) for candidate in choice.decidable]

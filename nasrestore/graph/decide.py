@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.best_first import Chosen, Costs, Queue, Table, multipliers_for
-from nasrestore.graph.cost import Cost, CostModel, choice_shares
+from nasrestore.graph.cost import Cost, CostModel
 from nasrestore.graph.genotype import Genotype, genotype_of
-from nasrestore.graph.ir import Limits, SearchGraph
+from nasrestore.graph.ir import Choice, Limits, SearchGraph
 
 EXACT = 10**6
 _PLAIN = 50_000  # beginnings looked at by score alone, before prices are put on costs
-_BEYOND = 300_000  # beginnings looked at where there are more architectures than EXACT
+_BEYOND = 150_000  # beginnings looked at where there are more architectures than EXACT
 _FLOOR = 1e-300
 _UNIT = 2**64  # scores are whole numbers of this unit, so that sums are exact
 
@@ -143,7 +143,7 @@ class _Search:
             weights = dict(zip(c.candidates, self.strengths[c.name], strict=True))
             self.logs[c.name] = {n: math.log(max(_FLOOR, weights[n])) for n in c.decidable}
         self.scale = self._denominator()
-        self.tables = [self._table(i) for i in range(len(self.graph.choices))]
+        self.tables = [self._table(choice) for choice in self.graph.choices]
         self.spare = self._spare()
 
     def run(self) -> tuple[Found, int | None]:
@@ -188,9 +188,13 @@ class _Search:
 
     def _by_rising_price(self) -> Found:
         """Any architecture that fits, from ever higher prices on parameters and multiply-adds."""
+        tables = [
+            replace(table, costs=[self._whole(c) for c in self._estimates(choice)])
+            for table, choice in zip(self.tables, self.graph.choices, strict=True)
+        ]
         for step in range(0, 160, 2):
             for prices in ((1 << step, 0), (0, 1 << step), (1 << step, 1 << step)):
-                chosen = tuple(table.best(prices) for table in self.tables)
+                chosen = tuple(table.best(prices) for table in tables)
                 if self._fits(cost := self._cost(chosen)):
                     return [(chosen, cost)]
         return []
@@ -207,29 +211,35 @@ class _Search:
 
     # -- in whole numbers --------------------------------------------------------------------
 
+    def _shares(self, choice: Choice) -> list[Cost]:
+        if self.model is None:
+            return [Cost()] * len(choice.decidable)
+        return [self.model.share(choice.name, candidate) for candidate in choice.decidable]
+
+    def _estimates(self, choice: Choice) -> list[Cost]:
+        assert self.model is not None
+        return [self.model.estimate(choice, candidate) for candidate in choice.decidable]
+
     def _denominator(self) -> int:
         if self.model is None:
             return 1
-        costs = [s for c in self.graph.choices for s in choice_shares(self.model, c)]
-        return math.lcm(*(cost.macs.denominator for cost in (*costs, self.model.base)))
+        shares = [share for choice in self.graph.choices for share in self._shares(choice)]
+        return math.lcm(*(cost.macs.denominator for cost in (*shares, self.model.base)))
 
-    def _table(self, index: int) -> Table:
-        choice = self.graph.choices[index]
+    def _table(self, choice: Choice) -> Table:
         logs = self.logs[choice.name]
-        costs: list[Costs] = [(0, 0)] * len(choice.decidable)
-        if self.model is not None:
-            costs = [
-                (share.parameters, int(share.macs * self.scale))
-                for share in choice_shares(self.model, choice)
-            ]
+        costs = [self._whole(share) for share in self._shares(choice)]
         return Table([int(logs[c] * _UNIT) for c in choice.decidable], costs, choice.keep)
+
+    def _whole(self, cost: Cost) -> Costs:
+        return cost.parameters, int(cost.macs * self.scale)
 
     def _spare(self) -> tuple[int | None, int | None]:
         """The limits, less what every architecture costs."""
         if self.model is None:
             return None, None
-        base, limits = self.model.base, self.limits
+        base, limits = self._whole(self.model.base), self.limits
         return (
-            None if limits.parameters is None else limits.parameters - base.parameters,
-            None if limits.macs is None else int((limits.macs - base.macs) * self.scale),
+            None if limits.parameters is None else limits.parameters - base[0],
+            None if limits.macs is None else limits.macs * self.scale - base[1],
         )

@@ -112,7 +112,9 @@ class Stage(nn.Module):
     ) -> dict[str, Tensor]:
         """All named outputs from the inputs and the state."""
         features = dict(sources)
-        for name, module in zip((n.name for n in self.graph.nodes), self.nodes.values(), strict=True):
+        for name, module in zip(
+            (n.name for n in self.graph.nodes), self.nodes.values(), strict=True
+        ):
             features[name] = module(features, weights)
         return {
             o.name: features[o.node] if o.add is None else features[o.node] + sources[o.add]
@@ -286,6 +288,8 @@ def carried_state(
             channels = kept_input_channels(supernet, derived.graph, node)
             value = value[:, channels]
         if value.shape != wanted.shape:
-            raise ValueError(f"{name}: {tuple(state[name].shape)} does not fit {tuple(wanted.shape)}")
+            raise ValueError(
+                f"{name}: {tuple(state[name].shape)} does not fit {tuple(wanted.shape)}"
+            )
         result[name] = value.clone()
     return result

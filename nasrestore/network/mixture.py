@@ -56,7 +56,9 @@ class WeightedSum(torch.autograd.Function):
         shares = weights.unbind()
         total = features[0] * shares[0]
         for share, feature in zip(shares[1:], features[1:], strict=True):
-            total.addcmul_(share, feature) if MODE=='addcmul' else total.add_(feature, alpha=share.item())
+            total.addcmul_(share, feature) if MODE == "addcmul" else total.add_(
+                feature, alpha=share.item()
+            )
         return total
 
     @staticmethod
@@ -72,7 +74,9 @@ class WeightedSum(torch.autograd.Function):
             by_weight = torch.stack([_inner(gradient, feature) for feature in features])
         return by_weight, *(gradient * share for share in weights.unbind())
 
-MODE='alpha'
+
+MODE = "alpha"
+
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of two tensors N C H W, without a copy where both lie channels-last."""

@@ -45,9 +45,7 @@ def conv(
     bias: bool = True,
 ) -> nn.Module:
     """A bare convolution."""
-    return same_conv(
-        in_channels, channels, kernel, dilation=dilation, groups=groups, bias=bias
-    )
+    return same_conv(in_channels, channels, kernel, dilation=dilation, groups=groups, bias=bias)
 
 
 @operation("conv_1x1")
