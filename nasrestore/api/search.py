@@ -158,8 +158,8 @@ def write_genotype(
         "turns": turn,
         "score": round(decided.score, 6),
     }
-    if decided.ties:
-        source["ties"] = list(decided.ties)
+    if decided.notes:
+        source["notes"] = list(decided.notes)
     genotype = dataclasses.replace(decided.genotype, source=source)
     write_atomic(run.genotype, genotype.dump())
-    return decided.ties
+    return decided.notes

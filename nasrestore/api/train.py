@@ -164,7 +164,9 @@ def _train(
         loop.extra = {"decisions": decisions_of(opened)}
         _begin(loop, opened, options, log, resume=resume)
         loop.run()
-        estimate_statistics(network, levels[0].batches)
+        estimate_statistics(
+            network, splits.calibration(recipe.train.levels[0].data, network.multiple)
+        )
         loop.save()
         result = {**summary(loop, recipe), "from": weights, "data": splits.name}
         update_result(run, train=result)

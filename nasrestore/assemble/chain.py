@@ -38,7 +38,8 @@ def schedule(phase: PhaseSpec, level: LevelSpec) -> Callable[[float], float]:
     """The level's schedule; what the recipe says in epochs becomes shares of the run."""
     values = named(registry.schedule, level.schedule) or {}
     if "after" in values and phase.epochs is not None:
-        values["after"] = [epoch / phase.epochs for epoch in values["after"]]
+        shares = (epoch / phase.epochs for epoch in values["after"])
+        values["after"] = [share for share in shares if share <= 1]
     made: Callable[[float], float] = registry.schedule.factory(level.schedule.name)(**values)
     return made
 

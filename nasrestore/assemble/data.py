@@ -21,6 +21,8 @@ from nasrestore.spec.recipe import DataSpec, LevelSpec, RecipeSpec
 
 GIBIBYTE = 2**30
 TEST_VARIANTS = 2
+CALIBRATION_PATCH = 256  # pixels
+CALIBRATION_BATCH = 4
 
 Source = PairSet | tuple[Photograph, ...]
 Progress = Callable[[str, int, int], None]
@@ -116,6 +118,7 @@ class Splits:
             [photograph for photograph in source if photograph.identity in wanted],
             PRESETS[_rain(self._recipe.data)],
             variants=variants,
+            recolour=what == "training images" and _recolour(self._recipe.data),
             seed=self._recipe.seed,
             device=device,
             limit_bytes=limit,
@@ -125,6 +128,10 @@ class Splits:
 
 def _rain(data: DataSpec) -> str:
     return "mixed" if data.rain is None else data.rain.preset
+
+
+def _recolour(data: DataSpec) -> bool:
+    return data.rain is not None and data.rain.recolour
 
 
 def _variants(data: DataSpec) -> int:

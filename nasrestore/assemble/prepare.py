@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nasrestore.errors import NasRestoreError, SpecError
-from nasrestore.graph.compile import compile_space
+from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import Genotype, fit, load_genotype
 from nasrestore.graph.ir import SearchGraph
-from nasrestore.graph.recipe_check import check_recipe
-from nasrestore.spec.load import LoadedRecipe, Override, load_recipe
+from nasrestore.graph.whole import check_whole
+from nasrestore.spec.load import Override, open_recipe
 from nasrestore.spec.recipe import RecipeSpec
 from nasrestore.spec.shipped import find
 from nasrestore.spec.source import Tree
@@ -42,18 +41,12 @@ def prepare(recipe: str | os.PathLike[str], overrides: Sequence[Override] = ()) 
         SpecError: all that is wrong with the recipe and its space.
         NasRestoreError: there is no such recipe, or a plugin that does not import.
     """
-    return check(load_recipe(recipe, overrides))
+    whole = check_whole(open_recipe(recipe, overrides), _import_named)
+    return Prepared(whole.loaded.recipe, whole.graph, whole.loaded.tree)
 
 
-def check(loaded: LoadedRecipe) -> Prepared:
-    """Checks what form alone does not tell; imports the recipe's plugins for it."""
-    for i, path in enumerate(loaded.recipe.plugins):
-        import_plugin(Path(path), loaded.recipe.tree.at("plugins", i))
-    errors: list[SpecError] = []
-    graph = compile_space(loaded.space)
-    check_recipe(loaded.recipe, graph)
-    assert not errors
-    return Prepared(loaded.recipe, graph, loaded.tree)
+def _import_named(at: Tree) -> None:
+    import_plugin(Path(at.value), at)
 
 
 def import_plugin(path: Path, at: Tree) -> None:

@@ -1,7 +1,8 @@
-"""The eight flips and quarter turns of a square patch."""
+"""More from few images: the eight flips and quarter turns of a patch, and other colours."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 DIHEDRAL = 8  # the order of the group of the square
@@ -27,3 +28,19 @@ def dihedral(images: torch.Tensor, element: int) -> torch.Tensor:
 def dihedral_inverse(element: int) -> int:
     """The element that undoes another: ``dihedral(dihedral(x, k), dihedral_inverse(k)) == x``."""
     return element if element >= 4 else -element % 4
+
+
+def recoloured(pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The scene in other colours and brightness, ``H W 3`` uint8, so that few photographs stand for many.
+
+    Channels are exchanged, brightness is bent (gamma 0.6 to 1.6) and scaled channel by channel, and
+    every other one is turned into its negative. For clean images: degrade them afterwards.
+    """
+    image = pixels[..., generator.permutation(3)].astype(np.float32) / 255
+    if generator.random() < 0.5:
+        image = 1 - image
+    image = image ** np.float32(generator.uniform(0.6, 1.6))
+    gain = generator.uniform(0.7, 1.1, 3).astype(np.float32)
+    offset = generator.uniform(0.0, 0.15, 3).astype(np.float32)
+    changed: np.ndarray = np.rint((image * gain + offset).clip(0, 1) * 255).astype(np.uint8)
+    return changed

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from nasrestore.data.files import Failures
+from nasrestore.data.augment import recoloured
 from nasrestore.data.images import image_size, to_eight_bit, with_channels
 from nasrestore.data.layouts import PairSet
 from nasrestore.data.pairs import Pair, load_clean, load_rainy, pair_size
@@ -71,12 +72,16 @@ class PairSource:
 
 @dataclass(frozen=True)
 class RainSource:
-    """A photograph under synthetic rain, rounded to uint8 as a file would be."""
+    """A photograph under synthetic rain, rounded to uint8 as a file would be.
+
+    With ``recolour``, variants after the first show the scene in other colours and brightness.
+    """
 
     photograph: Photograph
     model: RainModel
     seed: int
     variant: int
+    recolour: bool = False
 
     @property
     def identity(self) -> str:
@@ -84,21 +89,24 @@ class RainSource:
 
     @property
     def clean_key(self) -> Hashable:
-        return self.photograph.identity
+        return (self.photograph.identity, self.variant if self.recolour else 0)
 
     def size(self) -> tuple[int, int]:
         return image_size(self.photograph.path)
 
     def clean(self) -> np.ndarray:
-        return self.photograph.load()
+        pixels = self.photograph.load()
+        return recoloured(pixels, self._generator(1)) if self.recolour and self.variant else pixels
 
     def rainy(self, clean: np.ndarray) -> np.ndarray:
-        name = hashlib.sha256(self.identity.encode()).digest()
-        words = np.frombuffer(name, dtype="<u4").tolist()
-        generator = np.random.default_rng([self.seed, self.variant, *words])
-        rainy = add_rain(clean.astype(np.float32) / np.float32(255), self.model, generator)
+        rainy = add_rain(clean.astype(np.float32) / np.float32(255), self.model, self._generator())
         pixels: np.ndarray = np.rint(rainy * 255).astype(np.uint8)
         return pixels
+
+    def _generator(self, *purpose: int) -> np.random.Generator:
+        name = hashlib.sha256(self.identity.encode()).digest()
+        words = np.frombuffer(name, dtype="<u4").tolist()
+        return np.random.default_rng([self.seed, self.variant, *words, *purpose])
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,7 @@ class ImageSet:
         model: RainModel,
         *,
         variants: int = 1,
+        recolour: bool = False,
         seed: int = 0,
         channels: int = 3,
         device: str | torch.device = "cpu",
@@ -181,7 +190,7 @@ class ImageSet:
     ) -> ImageSet:
         """Photographs, each ``variants`` times under synthetic rain; see :class:`ImageSet`."""
         sources = [
-            RainSource(photograph, model, seed, variant)
+            RainSource(photograph, model, seed, variant, recolour)
             for photograph in photographs
             for variant in range(variants)
         ]

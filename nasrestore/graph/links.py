@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from nasrestore.graph.expand import plain_operation
 from nasrestore.graph.ir import Choice
 from nasrestore.graph.values import Environment, Problems, evaluate_integer
 from nasrestore.registry import did_you_mean
@@ -73,8 +74,8 @@ class Names:
         self, block: str, numbered: bool, tree: Tree, problems: Problems, sources: bool
     ) -> None:
         if block in self.sources:
-            what = "has no copies" if numbered else "is an input, links lead to nodes"
-            problems.add(tree, f"{block!r} {what}")
+            what = "is no node and has no copies" if numbered else "is no node, but what nodes read"
+            problems.add(tree, f"{block!r} {what}", did_you_mean(block, self.blocks))
         elif self.complete:
             known = [*self.blocks, *(self.sources if sources else ())]
             problems.add(tree, f"unknown node {block!r}", did_you_mean(block, known))
@@ -82,7 +83,11 @@ class Names:
 
 @dataclass(frozen=True)
 class Ends:
-    """The two sets of nodes of a link group; ``None`` where an error leaves one open."""
+    """The two sets of nodes of a link group; ``None`` where an error leaves one open.
+
+    Attributes:
+        known: whether the rest of the group is right.
+    """
 
     sources: list[str] | None
     targets: list[str] | None
@@ -139,6 +144,9 @@ def link_ends(spec: LinkSpec, names: Names, env: Environment, problems: Problems
     sources = node_set(names, spec.source, at.at("from"), problems, sources=True)
     targets = node_set(names, spec.target, at.at("to"), problems, sources=False)
     keep, per_node, known = _keep(spec, env, problems)
+    if spec.adapter is not None:
+        filled = {"channels": 1}  # by each target's number, once that is known
+        known &= plain_operation(spec.adapter, at.at("adapter"), env, problems, filled) is not None
     if sources and targets and len(sources) * len(targets) > MOST_PAIRS:
         message = f"{len(sources)} x {len(targets)} pairs of nodes, at most {MOST_PAIRS:,} are read"
         problems.add(at, message, "name smaller sets of nodes", key=True)

@@ -270,7 +270,10 @@ def _level(recipe: RecipeParts, level: LevelSpec, problems: Problems) -> None:
 
 
 def _level_times(phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None:
-    """What is in epochs, or without them in shares of the run, must lie within the phase."""
+    """What is in epochs, or without them in shares of the run, must lie within the phase.
+
+    Epochs of a schedule may lie beyond its end: a shorter run never comes to them.
+    """
     end, unit = (1.0, "") if phase.epochs is None else (phase.epochs, " epochs")
     if level.start >= end:
         message = f"the level starts after the end: {level.start:g} of {end:g}{unit}"
@@ -278,10 +281,15 @@ def _level_times(phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None
     known = level.schedule.name in registry.schedule
     given = (named(registry.schedule, level.schedule, Problems()) if known else None) or {}
     after = list(given.get("after", ()))
-    if after != sorted(after) or any(x > end for x in after):
+    most = end if phase.epochs is None else float("inf")
+    if after != sorted(after) or any(x > most for x in after):
         tree = level.schedule.params["after"]
         found = ", ".join(f"{x:g}" for x in after)
-        problems.add(tree, f"expected rising numbers up to {end:g}{unit}, got {found}")
+        problems.add(tree, f"expected {_rising(phase)}, got {found}")
+
+
+def _rising(phase: PhaseSpec) -> str:
+    return "rising numbers up to 1, shares of the run" if phase.epochs is None else "rising epochs"
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

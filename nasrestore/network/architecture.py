@@ -12,10 +12,16 @@ from nasrestore.network.relaxation import Relaxation
 
 MixingWeights = Mapping[str, Tensor]
 
+_EMPTY = nn.ModuleDict()
+
 
 def module_key(name: str) -> str:
-    """A graph's name as a module's key, where dots would separate modules."""
-    return name.replace(".", "-")
+    """A graph's name as a module's key: dots would separate modules, ``keys`` is taken by a dict.
+
+    Names end in a letter, a digit, an underscore or a parenthesis, so no two keys are the same.
+    """
+    key = name.replace(".", "-")
+    return f"{key}-" if hasattr(nn.ModuleDict, key) or hasattr(_EMPTY, key) else key
 
 
 class Architecture(nn.Module):

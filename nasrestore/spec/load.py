@@ -107,18 +107,29 @@ def open_tree(tree: Tree, overrides: Sequence[Override] = ()) -> OpenedRecipe:
         else:
             tree = _overridden(tree, keys, value, errors)
     tree = _absolute_paths(tree)
-    space: Tree | None = None
-    if "space" in tree.value:
-        try:
-            space = _space_tree(tree.value["space"])
-            check_format(space, "space")
-            for override in into_space:
-                space = override_space(space, [override])
-        except SpecError as error:
-            errors += each_error(error)
+    space = (
+        _opened_space(tree.value["space"], into_space, errors) if "space" in tree.value else None
+    )
     if space is not None:
         tree = apply_override(tree, ("space",), space)
     return OpenedRecipe(tree, space, tuple(errors))
+
+
+def _opened_space(
+    value: Tree, overrides: Sequence[Override], errors: list[SpecError]
+) -> Tree | None:
+    try:
+        space = _space_tree(value)
+        check_format(space, "space")
+    except SpecError as error:
+        errors += each_error(error)
+        return None
+    for override in overrides:
+        try:
+            space = override_space(space, [override])
+        except SpecError as error:
+            errors += each_error(error)
+    return space
 
 
 def read_opened(opened: OpenedRecipe) -> LoadedRecipe:

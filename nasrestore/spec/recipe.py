@@ -17,6 +17,9 @@ class RainSpec(Located):
 
     preset: Literal["light", "medium", "heavy", "mixed"] = entry("mixed", doc="kind of rain")
     variants: int = entry(4, least=1, most=64, doc="rainy versions of each photograph")
+    recolour: bool = entry(
+        False, doc="train on versions in other colours and brightness, where photographs are few"
+    )
 
 
 @spec_class

@@ -44,7 +44,7 @@ def folder(kind: Kind) -> Path:
 
 def shipped(kind: Kind) -> Iterator[Path]:
     """The shipped files of a kind, by name."""
-    return iter(sorted(folder(kind).glob("*.yaml")))
+    return iter(sorted(folder(kind).glob("*.yaml"), key=lambda path: path.stem))
 
 
 def is_path(text: str) -> bool:

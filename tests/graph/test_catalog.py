@@ -108,7 +108,9 @@ def test_operation_is_as_its_signature_says(
 
 @pytest.mark.parametrize("name", [n for n, s in catalog.OPERATIONS.items() if s.pointwise])
 def test_pointwise_operations_commute_with_resampling(name: str) -> None:
-    module = registry.operation.factory(name)(3, **registry.operation.signature(name).read({"channels": 4}))
+    module = registry.operation.factory(name)(
+        3, **registry.operation.signature(name).read({"channels": 4})
+    )
     x = torch.rand(1, 3, SIDE, SIDE)
     pool, up = nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
     with torch.no_grad():
@@ -268,8 +270,8 @@ def test_values_that_are_refused(parameter: Parameter, value: Any, message: str)
 
 def test_a_signature_names_unknown_and_missing_parameters() -> None:
     signature = OperationSignature("", {"channels": Parameter("int")})
-    with pytest.raises(SignatureError, match="unknown parameter 'chanels'") as caught:
-        signature.read({"chanels": 3})
+    with pytest.raises(SignatureError, match="unknown parameter 'channel'") as caught:
+        signature.read({"channel": 3})
     assert caught.value.hint == "did you mean 'channels'?"
     with pytest.raises(SignatureError, match="missing parameter 'channels': an integer"):
         signature.read({})

@@ -35,7 +35,7 @@ SCALARS = [
 ]  # fmt: skip
 
 quickly = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -102,7 +102,9 @@ def mutated_data(draw: st.DrawFn, data: Any) -> Any:
             with contextlib.suppress(KeyError, IndexError, TypeError):  # removed meanwhile
                 parent[last] = copy.deepcopy(functools.reduce(lambda v, k: v[k], other, data))
         elif isinstance(parent, dict):
-            parent[draw(st.sampled_from(["encoder", "rainy", "name", "keep", "x"]))] = parent.pop(last)
+            parent[draw(st.sampled_from(["encoder", "rainy", "name", "keep", "x"]))] = parent.pop(
+                last
+            )
     return data
 
 

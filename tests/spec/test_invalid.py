@@ -26,7 +26,9 @@ from nasrestore.spec.space import load_space_spec, read_space
 
 FOLDER = Path(__file__).parent / "invalid"
 FILES = sorted(FOLDER.glob("*.yaml"))
-_EXPECT = re.compile(r"# expect: (?P<file>--set .*?: )?(?P<place>\d+:\d+) (?P<path>\S*) ?: (?P<text>.+)")
+_EXPECT = re.compile(
+    r"# expect: (?P<file>--set .*?: )?(?P<place>\d+:\d+) (?P<path>\S*) ?: (?P<text>.+)"
+)
 
 
 def _kind(path: Path) -> str:
@@ -88,7 +90,9 @@ def test_exactly_the_expected_errors(path: Path) -> None:
     shown = [_shown(error, path) for error in each_error(caught.value)]
     expected = _expected(path)
     for text in expected:
-        assert any(error.startswith(text) for error in shown), f"{text}\nnot in\n" + "\n".join(shown)
+        assert any(error.startswith(text) for error in shown), f"{text}\nnot in\n" + "\n".join(
+            shown
+        )
     assert len(shown) == len(expected), "more than expected:\n" + "\n".join(shown)
 
 
