@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasrestore.network.architecture import module_key
 from nasrestore.ops.resample import Resample
 
 
@@ -24,7 +25,7 @@ class Operations(nn.Module):
 
     def __init__(self, candidates: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.candidates = nn.ModuleDict({_key(k): module for k, module in candidates.items()})
+        self.candidates = nn.ModuleDict({module_key(k): module for k, module in candidates.items()})
         self.prepare: Sequence[Callable[[Tensor], None]] = ()
 
     def forward(self, x: Tensor, weights: Tensor | None) -> Tensor:
@@ -36,10 +37,6 @@ class Operations(nn.Module):
             for shared in self.prepare:
                 shared(x)
         return mixed([module(x) for module in modules], weights)
-
-
-def _key(label: str) -> str:
-    return label.replace(".", "-")
 
 
 def mixed(features: Sequence[Tensor], weights: Tensor) -> Tensor:

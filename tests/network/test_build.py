@@ -85,3 +85,15 @@ def test_stages_read_the_state_of_the_stage_before() -> None:
 def test_sizes_that_the_poolings_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         nr.build("rdmc", "rdmc-paper")(torch.rand(1, 3, 20, 32))
+
+
+def test_names_that_a_module_dict_has_itself() -> None:
+    text = TWO_GROUPS.replace("first", "keys").replace("second", "forward")
+    network = build(compile_space(parse_space(text)), operation.factories())
+    assert network(torch.rand(1, 3, 8, 8))["restored"].shape == (1, 3, 8, 8)
+    choice = TWO_GROUPS.replace(
+        "{op: conv_bn_relu, with: {channels: 4}, group: front}",
+        "{op: {choice: [{op: identity, name: half}, {op: residual, name: training}]}}",
+    )
+    supernet = build(compile_space(parse_space(choice)), operation.factories())
+    assert supernet(torch.rand(1, 3, 8, 8))["restored"].shape == (1, 3, 8, 8)
