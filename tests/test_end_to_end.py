@@ -97,7 +97,7 @@ def test_every_level_is_in_the_log(run: Path) -> None:
     assert {(line["phase"], line["level"]) for line in lines} == {
         ("search", "weights"), ("search", "architecture"), ("train", "weights")
     }  # fmt: skip
-    assert all({"ssim", "mse", "total"} == set(line["terms"]) for line in lines)
+    assert all({"ssim", "mse", "l1", "total"} == set(line["terms"]) for line in lines)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 7, 3), (17, 33, 3), (50, 20), (33, 16, 1)])
@@ -143,6 +143,8 @@ def test_an_interrupted_search_goes_on_bit_for_bit(place: Path, run: Path, tmp_p
         nr.train(out)
     nr.search(place / "tiny.yaml", out=out, resume=True)
     assert _losses(out) == _losses(run)
+    ended = nr.search(place / "tiny.yaml", out=out, resume=True)
+    assert ended.notes == ("this search has ended already",)
     stop = StopAfter(2)
     nr.derive(out)
     with pytest.raises(Interrupted):

@@ -17,6 +17,7 @@ from nasrestore.runtime.runfolder import (
     RunFolder,
     check_out,
     create_run,
+    read_result,
     update_result,
     write_atomic,
 )
@@ -82,9 +83,17 @@ def _resumed(
             "--resume goes on with the run's own recipe: --set and --seed cannot change it",
             hint="leave them out, or start a new run",
         )
+    if options.budget is not None:
+        raise NasRestoreError(
+            "--resume goes on with the run's own plan: a budget cannot change it",
+            hint="leave the budget out, or start a new run",
+        )
     name = prepare(recipe).recipe.recipe
     folder = create_run(out, name, resume=True, overwrite=False)
     run = open_recipe(folder)
+    if folder.genotype.is_file() and "search" in read_result(folder):
+        # Deciding again would undo what `derive` may have decided under other limits.
+        return SearchResult(folder, run.genotype, ("this search has ended already",))
     from nasrestore.assemble.network import device_named
 
     place = device_named(device or run.prepared.recipe.device)

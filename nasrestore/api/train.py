@@ -68,6 +68,11 @@ def train(
     """
     from nasrestore.runtime.checkpoint import latest_checkpoint
 
+    if resume and options.budget is not None:
+        raise NasRestoreError(
+            "--resume goes on with the run's own plan: a budget cannot change it",
+            hint="leave the budget out, or train again with --overwrite",
+        )
     opened = open_recipe(run)
     there = latest_checkpoint(opened.folder.checkpoints_train)
     if there is not None and not (resume or overwrite):
@@ -145,7 +150,7 @@ def _train(
 ) -> TrainResult:
     from nasrestore.assemble.data import open_splits
     from nasrestore.assemble.network import device_named
-    from nasrestore.engine.statistics import estimate_statistics
+    from nasrestore.engine.statistics import CALIBRATION_BATCHES, estimate_statistics
     from nasrestore.runtime.runlog import RunLog
 
     recipe = planned.prepared.recipe
@@ -164,9 +169,9 @@ def _train(
         loop.extra = {"decisions": decisions_of(opened)}
         _begin(loop, opened, options, log, resume=resume)
         loop.run()
-        estimate_statistics(
-            network, splits.calibration(recipe.train.levels[0].data, network.multiple)
-        )
+        split = recipe.train.levels[0].data
+        batches = splits.calibration(split, network.multiple)
+        estimate_statistics(network, batches, CALIBRATION_BATCHES)
         loop.save()
         result = {**summary(loop, recipe), "from": weights, "data": splits.name}
         update_result(run, train=result)

@@ -101,6 +101,17 @@ class Splits:
             device=self._device,
         )
 
+    def calibration(self, split: str, multiple: int) -> BatchStream:
+        """Large patches, as near to whole images as fit: statistics of small ones lean on borders."""
+        images = self.image_set(split)
+        data = self._recipe.data
+        smallest = min(min(size) for size in images.sizes)
+        side = max(data.patch, min(CALIBRATION_PATCH, smallest) // multiple * multiple)
+        seed = self._recipe.seed + 3000
+        return PatchStream(
+            images, side, CALIBRATION_BATCH, augment=True, seed=seed, device=self._device
+        )
+
     def _image_set(self, source: Source, members: list[str], variants: int, what: str) -> ImageSet:
         progress = self.progress
         show = None if progress is None else (lambda done, total: progress(what, done, total))

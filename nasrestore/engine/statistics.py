@@ -10,6 +10,7 @@ from torch import nn
 from nasrestore.search.objective import Batch
 
 BATCHES = 40
+CALIBRATION_BATCHES = 10  # of large patches, which hold many more pixels
 
 
 @torch.no_grad()

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
-from nasrestore.data.augment import DIHEDRAL, dihedral, dihedral_inverse
+from nasrestore.data.augment import DIHEDRAL, dihedral, dihedral_inverse, recoloured
 
 IMAGES = torch.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4)
 
@@ -35,3 +36,18 @@ def test_closed_under_composition() -> None:
 def test_there_is_no_ninth(element: int) -> None:
     with pytest.raises(ValueError, match="expected 0 to 7"):
         dihedral(IMAGES, element)
+
+
+def test_recoloured_is_bounded_seeded_and_different() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    first = recoloured(pixels, np.random.default_rng(5))
+    assert first.shape == pixels.shape and first.dtype == np.uint8
+    assert np.array_equal(first, recoloured(pixels, np.random.default_rng(5)))
+    assert not np.array_equal(first, recoloured(pixels, np.random.default_rng(6)))
+
+
+def test_recoloured_keeps_the_order_of_brightness_or_turns_it_round() -> None:
+    ramp = np.repeat(np.arange(0, 250, 10, dtype=np.uint8)[None, :, None], 3, axis=2)
+    for seed in range(20):
+        steps = np.diff(recoloured(ramp, np.random.default_rng(seed)).astype(int), axis=1)
+        assert (steps >= 0).all() or (steps <= 0).all()

@@ -144,3 +144,17 @@ def test_real_pairs(real_data: Path) -> None:
     assert {tuple(sorted(size)) for size in images.sizes} <= {(320, 480), (321, 481)}
     errors = [np.mean((rainy.astype(float) - clean) ** 2) for _, rainy, clean in full_pairs(images)]
     assert np.mean(10 * np.log10(255**2 / np.array(errors))) == pytest.approx(13.03, abs=0.01)
+
+
+def test_recoloured_variants_are_other_scenes_under_one_identity(
+    put: Writer, tmp_path: Path
+) -> None:
+    put("photos/0.png", 0, 32, 40)
+    photographs = clean_folder(tmp_path / "photos")
+    images = ImageSet.with_rain(photographs[:1], rain.light, variants=3, recolour=True, seed=4)
+    plain = ImageSet.with_rain(photographs[:1], rain.light, variants=3, seed=4)
+    assert len(set(images.identities)) == 1
+    cleans = [images.pair(index)[1] for index in range(3)]
+    assert torch.equal(cleans[0], plain.pair(0)[1])  # the first variant is the photograph itself
+    assert not torch.equal(cleans[0], cleans[1]) and not torch.equal(cleans[1], cleans[2])
+    assert len(images.content_hashes()) == 3
