@@ -29,7 +29,12 @@ from nasrestore.network.inference import for_inference
 SIZE = (321, 481)
 TARGET = 1.5
 TOLERANCE = 1e-4
-PLAIN, SHIPPED, BF16, ONNX = "plain eager fp32", "nasrestore fp32", "nasrestore bf16", "ONNX Runtime"
+PLAIN, SHIPPED, BF16, ONNX = (
+    "plain eager fp32",
+    "nasrestore fp32",
+    "nasrestore bf16",
+    "ONNX Runtime",
+)
 
 Unquantised = Callable[[np.ndarray], np.ndarray]
 

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from nasrestore.data.files import Failures
 from nasrestore.data.augment import recoloured
+from nasrestore.data.files import Failures
 from nasrestore.data.images import image_size, to_eight_bit, with_channels
 from nasrestore.data.layouts import PairSet
 from nasrestore.data.pairs import Pair, load_clean, load_rainy, pair_size
