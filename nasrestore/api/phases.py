@@ -122,7 +122,7 @@ def start(
     measuring = time.monotonic() - began
     wanted = turns_wanted(phase, loop)
     left = None if budget is None else max(1.0, budget - measuring)
-    loop.replanner = Replanner(plan(wanted, pace.seconds, left), left)
+    loop.replanner = Replanner(plan(wanted, pace.seconds, left), left, most=wanted)
     planned = loop.plan.total
     whole = pace.seconds * wanted
     text = f"{loop.phase}: {pace.seconds:.3g} s a turn in {pace.precision} "

@@ -18,7 +18,7 @@ from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph
 from nasrestore.network.architecture import Architecture, MixingWeights, module_key
 from nasrestore.network.mixture import Link, Operations
 from nasrestore.network.relaxation import Relaxation, Softmax
-from nasrestore.network.rewrite import share_first_convolutions
+from nasrestore.network.rewrite import activate_in_place
 
 Factories = Mapping[str, Callable[..., nn.Module]]
 
@@ -260,12 +260,12 @@ def build(
         factories: from the name of an operation to what makes it.
         relaxation: from logits to mixing weights; default softmax.
         spread: standard deviation of the first logits.
-        rewrite: let candidates share their first convolutions where that is faster: the same but for
-            rounding, with the same parameters.
+        rewrite: let activations work in place where that is safe; ``False`` gives the plain form,
+            which computes the same.
     """
     network = GraphNetwork(graph, factories, relaxation or Softmax(), spread)
     if rewrite:
-        share_first_convolutions(network)
+        activate_in_place(network, (StageNorm,))
     return network
 
 

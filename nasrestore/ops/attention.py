@@ -21,8 +21,6 @@ class SpatialAttention(nn.Module):
     The weights in [0, 1] come from the features' mean and maximum over the channels.
     """
 
-    entry = "features"
-
     def __init__(self, in_channels: int, *, kernel: int = 3) -> None:
         super().__init__()
         self.features = _features(in_channels, kernel)
@@ -40,8 +38,6 @@ class ChannelAttention(nn.Module):
 
     The weights in [0, 1] come from the features' global means.
     """
-
-    entry = "features"
 
     def __init__(self, in_channels: int, *, kernel: int = 3) -> None:
         super().__init__()

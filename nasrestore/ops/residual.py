@@ -24,8 +24,6 @@ def dilated(in_channels: int, *, kernel: int = 3, dilation: int = 2) -> nn.Seque
 class Residual(nn.Module):
     """Its input plus three convolutions of it; N C H W to the same."""
 
-    entry = "body"
-
     def __init__(self, in_channels: int, *, kernel: int = 3) -> None:
         super().__init__()
         self.body = dilated(in_channels, kernel=kernel, dilation=1)
@@ -37,8 +35,6 @@ class Residual(nn.Module):
 @operation("dense")
 class Dense(nn.Module):
     """Three convolutions, each reading the input and all before it; N C H W to the same."""
-
-    entry = "layers.0"
 
     def __init__(self, in_channels: int, *, kernel: int = 3) -> None:
         super().__init__()

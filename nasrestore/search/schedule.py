@@ -103,14 +103,14 @@ class Plan:
         share = (step - self.start) / (self.total - self.start)
         return self.progress_at_start + (1 - self.progress_at_start) * share
 
-    def shortened(self, step: int, total: int) -> Plan:
+    def replanned(self, step: int, total: int) -> Plan:
         """The plan from ``step`` on that reaches the end at ``total``; progress has no jump.
 
         Raises:
-            ValueError: ``total`` is before ``step``, or beyond the end of this plan.
+            ValueError: ``total`` is before ``step``.
         """
-        if not step <= total <= self.total:
-            raise ValueError(f"expected a total from {step} to {self.total}, got {total}")
+        if total < step:
+            raise ValueError(f"expected a total of at least {step}, got {total}")
         return Plan(total, step, self.progress(step))
 
 
@@ -137,16 +137,18 @@ def _fitting(seconds: float, seconds_per_step: float, most: int) -> int:
 
 
 class Replanner:
-    """Shortens a plan while it runs, so that a wall-clock budget holds on a noisy machine.
+    """Changes a plan while it runs, so that a wall-clock budget holds on a noisy machine.
 
-    Called after every step, a run ends by 1.05 times its budget and the length of one step. Since
-    it never lengthens a plan, it must not be misled by a hiccup: the pace is the median over the
-    last stretches of 1% of the budget each, and counts once there are some.
+    Called after every step, a run ends by 1.05 times its budget and the length of one step. A
+    hiccup must not mislead it: the pace is the median over the last stretches of 1% of the budget
+    each, and counts once there are some. Where the machine has become faster the plan grows again,
+    never beyond what was wanted.
 
     Args:
         plan: the plan to begin with.
         budget_seconds: the time that the steps may take; None for no limit.
         tolerance: by which fraction the projected end may exceed the budget.
+        most: steps that are wanted, if there is time; default: the plan's.
     """
 
     STRETCH = 0.01
@@ -154,18 +156,24 @@ class Replanner:
     MOST_STRETCHES = 15
 
     def __init__(
-        self, plan: Plan, budget_seconds: float | None, *, tolerance: float = 0.05
+        self,
+        plan: Plan,
+        budget_seconds: float | None,
+        *,
+        tolerance: float = 0.05,
+        most: int | None = None,
     ) -> None:
         if budget_seconds is not None and not budget_seconds > 0:
             raise ValueError(f"expected a positive budget, got {budget_seconds} s")
         self.plan = plan
         self.budget_seconds = budget_seconds
         self.tolerance = tolerance
+        self.most = plan.total if most is None else most
         self._stretch_start: tuple[int, float] | None = None
         self._paces: list[float] = []
 
     def update(self, step: int, elapsed: float) -> Plan:
-        """The plan from here on: the same, or a shorter one.
+        """The plan from here on: the same, a shorter or a longer one.
 
         Args:
             step: how many steps are done.
@@ -176,10 +184,15 @@ class Replanner:
         self._measure(step, elapsed, self.STRETCH * self.budget_seconds)
         left = self.budget_seconds - elapsed
         pace = median(self._paces) if len(self._paces) >= self.LEAST_STRETCHES else 0.0
+        if pace == 0.0 and left > 0:
+            return self.plan
         projected = elapsed + pace * (self.plan.total - step)
-        if projected > (1 + self.tolerance) * self.budget_seconds:
-            total = step + _fitting(left, pace, self.plan.total - step)
-            self.plan = self.plan.shortened(step, total)
+        too_long = projected > (1 + self.tolerance) * self.budget_seconds
+        too_short = projected < (1 - 2 * self.tolerance) * self.budget_seconds
+        if too_long or (too_short and self.plan.total < self.most):
+            total = step + _fitting(left, pace, max(0, self.most - step))
+            if too_short or total < self.plan.total:
+                self.plan = self.plan.replanned(step, total)
         return self.plan
 
     def _measure(self, step: int, elapsed: float, stretch_seconds: float) -> None:
@@ -196,6 +209,7 @@ class Replanner:
         return {
             "plan": asdict(self.plan),
             "budget_seconds": self.budget_seconds,
+            "most": self.most,
             "stretch_start": None if self._stretch_start is None else list(self._stretch_start),
             "paces": list(self._paces),
         }
@@ -205,5 +219,6 @@ class Replanner:
         start = state["stretch_start"]
         self.plan = Plan(**state["plan"])
         self.budget_seconds = state["budget_seconds"]
+        self.most = int(state["most"])
         self._stretch_start = None if start is None else (int(start[0]), float(start[1]))
         self._paces = list(state["paces"])

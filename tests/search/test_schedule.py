@@ -99,8 +99,7 @@ def test_warm_up_is_a_ramp_on_the_schedule_behind_it() -> None:
         (lambda: Plan(5, 6), "start 6"),
         (lambda: Plan(5, 0, 1.5), "progress 1.5"),
         (lambda: Plan(9, 3).progress(2), "step 2"),
-        (lambda: Plan(9).shortened(3, 10), "got 10"),
-        (lambda: Plan(9).shortened(3, 2), "got 2"),
+        (lambda: Plan(9).replanned(3, 2), "got 2"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make: object, found: str) -> None:
@@ -119,10 +118,10 @@ def test_progress_runs_from_zero_to_one() -> None:
 
 def test_progress_after_replanning_closed_form() -> None:
     # Half of 100 steps are done, 25 remain: each is worth twice as much from there on.
-    plan = Plan(100).shortened(50, 75)
+    plan = Plan(100).replanned(50, 75)
     assert plan.progress(50) == 0.5
     assert [plan.progress(50 + k) for k in (1, 5, 25)] == pytest.approx([0.52, 0.6, 1.0])
-    assert plan.shortened(60, 60).progress(60) == 1.0
+    assert plan.replanned(60, 60).progress(60) == 1.0
 
 
 @given(st.data())
@@ -136,7 +135,7 @@ def test_progress_never_falls_over_any_replanning(data: st.DataObject) -> None:
         last = progress
         if data.draw(st.booleans()):
             total = data.draw(st.integers(at + 1, plan.total))
-            shortened = plan.shortened(at, total)
+            shortened = plan.replanned(at, total)
             assert shortened.progress(at) == progress
             plan = shortened
         at += data.draw(st.integers(1, 20))
@@ -163,8 +162,7 @@ def run(replanner: Replanner, seconds: Sequence[float]) -> tuple[int, float, lis
         progress.append(replanner.plan.progress(done))
         done += 1
         elapsed += length
-        total = replanner.plan.total
-        assert done <= replanner.update(done, elapsed).total <= total
+        assert done <= replanner.update(done, elapsed).total <= replanner.most
     return done, elapsed, progress
 
 
@@ -173,6 +171,17 @@ def test_a_machine_that_keeps_its_pace_keeps_the_plan() -> None:
     done, _, _ = run(replanner, [1.0] * 200)
     assert done == 100
     assert replanner.plan == Plan(100)
+
+
+def test_a_plan_that_was_cut_grows_again_up_to_what_was_wanted() -> None:
+    slow, fast = [4.0] * 20, [1.0] * 300
+    replanner = Replanner(Plan(100), 100.0)
+    done, elapsed, progress = run(replanner, slow[:12] + fast)
+    assert 55 <= done <= 65 and 90 <= elapsed <= 105  # 12 slow ones, the rest of the time fast
+    assert progress == sorted(progress)
+    short = Replanner(Plan(10), 100.0, most=40)
+    done, _, _ = run(short, fast)
+    assert done == 40
 
 
 def test_within_the_tolerance_nothing_changes() -> None:

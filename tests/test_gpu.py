@@ -1,0 +1,121 @@
+"""What only a CUDA device can show: a search step, restoring, and resuming there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nasrestore as nr
+from nasrestore.data.images import write_image
+from nasrestore.engine.model import RestorationModel
+from nasrestore.runtime.runlog import read_log
+from nasrestore.search.loop import Interrupted, Silent, TurnReport
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device"),
+]
+
+RECIPE = """
+format: 1
+extends: rdmc-quick
+recipe: tiny
+device: cuda
+precision: fp32
+data: {rainy: rain, clean: norain, patch: 32, batch: 2}
+search: {steps: 4, budget: null, levels: [{name: architecture, start: 0}]}
+train: {steps: 4, budget: null}
+"""
+WIDTH = {"space.width": 4}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe for CUDA beside eight pairs of made images."""
+    folder = tmp_path_factory.mktemp("gpu")
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:48, 0:40]
+    for number in range(8):
+        plane = 127 + 100 * np.sin(rows / (3 + number) + columns / 5)
+        clean = np.stack([plane, plane / 2 + 60, 255 - plane], -1).clip(0, 255).astype(np.uint8)
+        streaks = (generator.random((48, 40, 1)) > 0.9) * 80
+        rainy = (clean.astype(int) + streaks).clip(0, 255).astype(np.uint8)
+        write_image(folder / "norain" / f"{number}.png", clean)
+        write_image(folder / "rain" / f"{number}.png", rainy)
+    (folder / "tiny.yaml").write_text(RECIPE)
+    return folder / "tiny.yaml"
+
+
+class StopAfter(Silent):
+    """Asks to stop once a turn is done."""
+
+    def __init__(self, turn: int) -> None:
+        self.at, self.now = turn, 0
+
+    def turn(self, report: TurnReport) -> None:
+        self.now = report.turn
+
+    def asked(self) -> bool:
+        return self.now >= self.at
+
+
+def losses(run: Path) -> list[float]:
+    lines = [line for line in read_log(run / "log.jsonl") if line.get("phase") == "search"]
+    return [line["terms"]["total"] for line in lines if "event" not in line]
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    from nasrestore.api.run import open_recipe, searched_state
+
+    return {name: value.cpu() for name, value in searched_state(open_recipe(run)).items()}
+
+
+def test_a_search_step_on_cuda_moves_logits_and_weights(recipe: Path, tmp_path: Path) -> None:
+    stop = StopAfter(1)
+    out = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        nr.search(recipe, WIDTH, out=out, observer=stop, should_stop=stop.asked)
+    first = state(out)
+    nr.search(recipe, out=out, resume=True)
+    last = state(out)
+    logits = [name for name in last if name.startswith("architecture.")]
+    kernels = [name for name, value in last.items() if value.ndim == 4]
+    assert logits and kernels
+    assert all(not torch.equal(first[name], last[name]) for name in logits)
+    moved = [not torch.equal(first[name], last[name]) for name in kernels]
+    assert all(moved)
+    assert np.isfinite(losses(out)).all()
+
+
+def test_restoring_on_cuda_is_restoring_on_a_cpu() -> None:
+    network = nr.build("rdmc", "rdmc-paper").train()
+    with torch.no_grad():
+        for _ in range(5):
+            network(torch.rand(2, 3, 32, 32))
+    network.eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (65, 97, 3), dtype=np.uint8)
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        there = RestorationModel(network, device="cuda").restorer.unquantised(pixels)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    network.cpu()
+    here = RestorationModel(network, device="cpu").restorer.unquantised(pixels)
+    np.testing.assert_allclose(there, here, rtol=0, atol=1e-3)
+
+
+def test_an_interrupted_search_goes_on_on_cuda(recipe: Path, tmp_path: Path) -> None:
+    """Not bit for bit: some of CUDA's kernels add in another order each time."""
+    nr.search(recipe, WIDTH, out=tmp_path / "whole")
+    stop = StopAfter(2)
+    part = tmp_path / "part"
+    with pytest.raises(Interrupted):
+        nr.search(recipe, WIDTH, out=part, observer=stop, should_stop=stop.asked)
+    nr.search(recipe, out=part, resume=True)
+    assert losses(part) == pytest.approx(losses(tmp_path / "whole"), rel=1e-3)
+    assert all(value.device.type == "cpu" for value in state(part).values())
+    assert nr.load_genotype(part / "genotype.yaml").decisions
