@@ -21,8 +21,11 @@ search: $(STAMP)
 	$(BIN)/nasrestore search recipes/rdmc-quick.yaml --out $(RUN) --overwrite
 	$(BIN)/nasrestore derive $(RUN)
 	$(BIN)/nasrestore train $(RUN)
-	$(BIN)/nasrestore restore examples/rainy.png --run $(RUN) --out $(RUN)/restored --overwrite
 	$(BIN)/nasrestore evaluate $(RUN)
+	$(BIN)/nasrestore restore $(RUN)/pictures/test/*-rainy.png --run $(RUN) --out $(RUN)/restored
+	@echo
+	@echo "Look at $(RUN)/report.html, $(RUN)/pictures/test.png and $(RUN)/restored/"
+	@$(BIN)/nasrestore report $(RUN)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

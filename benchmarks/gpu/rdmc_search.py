@@ -1,7 +1,8 @@
-"""RDMC's search on a GPU: turns a second, peak memory, and how long the whole protocol would take.
+r"""RDMC's search on a GPU: turns a second, peak memory, and how long the whole protocol would take.
 
     python -m benchmarks.gpu.rdmc_search
-    python -m benchmarks.gpu.rdmc_search --device cpu --turns 2 --patch 32 --width 4   # smoke test
+    python -m benchmarks.gpu.rdmc_search --device cpu --turns 2 --patch 32 --width 4 \
+        --no-compile --no-contrastive                          # smoke test
 
 A turn is one weight step and one architecture step, as ``nasrestore search rdmc`` takes them, on
 batches of random images that are on the device already: loading data is not measured. The contrastive
@@ -191,7 +192,7 @@ def measure(
     device = Device(splits.device)
     turns, left_out = runnable(phase, prepared, splits, compiling=options.compile)
     peaks = {name: device.peak_gib(turn) for name, turn in turns.items()}
-    measured = alternate(turns, rounds=options.turns, warm_ups=1, synchronise=device.synchronise)
+    measured = alternate(turns, rounds=options.rounds, warm_ups=1, synchronise=device.synchronise)
     rows = measured.summary(BASELINE)
     print(f"\n{phase}: seconds of a turn")
     print_table(rows, BASELINE)
@@ -219,7 +220,6 @@ def main() -> None:
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--no-contrastive", dest="contrastive", action="store_false")
     options = parser.parse_args()
-    options.turns = options.rounds
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepared_recipe(options, Path(folder))
         device = device_named(options.device)
@@ -236,7 +236,7 @@ def main() -> None:
     print("\nhours of the whole protocol: " + ", ".join(f"{n} {h}" for n, h in hours.items()))
     settings = {key: getattr(options, key) for key in ("batch", "patch", "width", "contrastive")}
     settings["device"] = str(device)
-    content = {"settings": settings, "rounds": options.turns, "phases": phases}
+    content = {"settings": settings, "rounds": options.rounds, "phases": phases}
     print(write_result("gpu-rdmc-search", {**content, "protocol_hours": hours}, options.out))
 
 

@@ -212,7 +212,7 @@ def _pictures(
             f"{psnr:.2f} dB, {ssim:.4f}"
             for psnr, ssim in ((row.psnr_before, row.ssim_before), (row.psnr_after, row.ssim_after))
         )
-        name = identity.replace("/", "-")
+        name = f"{len(sheet) + 1}-{identity.replace('/', '-')}"
         for part, pixels in (("rainy", degraded), ("restored", restored), ("clean", target)):
             write_image(folder.pictures / split / f"{name}-{part}.png", pixels)
         panels = [(f"before: {before}", degraded), (f"after: {after}", restored), ("clean", target)]

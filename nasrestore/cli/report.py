@@ -1,4 +1,4 @@
-"""``nasrestore report``: a run's HTML page, written again."""
+"""``nasrestore report``: a run's figures, and its HTML page written again."""
 
 from __future__ import annotations
 
@@ -27,8 +27,28 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print_json({"report": path})
     else:
-        say(str(path))
+        for line in _figures(path.parent):
+            say(line)
+        say(f"report: {path}")
     return 0
+
+
+def _figures(run: Path) -> list[str]:
+    """What was measured on the test images, before and after, if anything was."""
+    from nasrestore.runtime.runfolder import RunFolder, read_result
+
+    result = read_result(RunFolder(run))
+    if "protocol" not in result:
+        return []
+    psnr, ssim = (
+        [float(result[f"{name}_{when}"]) for when in ("before", "after")]
+        for name in ("psnr", "ssim")
+    )
+    return [
+        f"test images, protocol {result['protocol']}:",
+        f"  PSNR {psnr[0]:.2f} dB before, {psnr[1]:.2f} dB after ({psnr[1] - psnr[0]:+.2f})",
+        f"  SSIM {ssim[0]:.4f} before, {ssim[1]:.4f} after ({ssim[1] - ssim[0]:+.4f})",
+    ]
 
 
 def write_report(run: RunLike) -> Path:

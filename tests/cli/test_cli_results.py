@@ -11,7 +11,7 @@ from command_calls import Call, Recorder, StandIn
 
 from nasrestore.cli.report import report_after
 from nasrestore.errors import NasRestoreError
-from nasrestore.runtime.runfolder import RunFolder
+from nasrestore.runtime.runfolder import RunFolder, update_result
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -246,10 +246,16 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 def test_report_writes_the_page(call: Call, page: Recorder, run_folder: RunFolder) -> None:
     done = call("report")
-    assert (done.status, done.out) == (0, "runs/first/report.html\n")
+    assert (done.status, done.out) == (0, "report: runs/first/report.html\n")
     assert run_folder.report.read_text() == "<html></html>"
     folder, graph, decisions, strengths = page.arguments
     assert (folder, graph.name, decisions, strengths) == (run_folder, "rdmc", None, None)
+
+
+def test_report_says_the_figures(call: Call, page: Recorder, run_folder: RunFolder) -> None:
+    figures = {"psnr_before": 20.0, "psnr_after": 26.5, "ssim_before": 0.7, "ssim_after": "nan"}
+    update_result(run_folder, protocol="prenet", **figures)
+    assert "PSNR 20.00 dB before, 26.50 dB after (+6.50)" in call("report").out
 
 
 @pytest.mark.parametrize("error", [NasRestoreError("no room"), ZeroDivisionError("no room")])
