@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,9 +16,20 @@ from nasrestore.graph.ir import Node, SearchGraph
 from nasrestore.network.architecture import module_key
 from nasrestore.network.build import make_operation
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Inside, neither warnings nor log lines: NNI is older than the libraries it meets."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+with silence():
     from nni.nas.evaluator.pytorch import DataLoader, Lightning, LightningModule, Trainer
     from nni.nas.nn.pytorch import LayerChoice, ModelSpace
     from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
@@ -76,8 +88,7 @@ def darts(
 
     The optimizers then begin anew, so that what the iteration did is forgotten.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silence():
         quiet: dict[str, Any] = {
             "logger": False,
             "enable_checkpointing": False,

@@ -221,23 +221,6 @@ def test_an_out_that_exists_is_refused(place: Path, run: Path) -> None:
     assert before is None or read_result(nr.api.run.RunFolder(run)) == before
 
 
-def test_an_image_in_two_splits_is_refused(place: Path, tmp_path: Path) -> None:
-    import shutil
-
-    for folder in ("rain", "norain"):
-        shutil.copytree(place / folder, tmp_path / folder)
-        shutil.copy(tmp_path / folder / "0.png", tmp_path / folder / "zz.png")
-        shutil.copy(tmp_path / folder / "0.png", tmp_path / folder / "yy.png")
-        shutil.copy(tmp_path / folder / "0.png", tmp_path / folder / "xx.png")
-    overrides = {
-        **WIDTH,
-        "data.rainy": str(tmp_path / "rain"),
-        "data.clean": str(tmp_path / "norain"),
-    }
-    with pytest.raises(NasRestoreError, match="same pixels"):
-        nr.search(place / "tiny.yaml", overrides, out=tmp_path / "out")
-
-
 def test_a_genotype_trains_without_a_search(place: Path, tmp_path: Path) -> None:
     from nasrestore.api.train import train_genotype
     from nasrestore.spec.load import overrides_of

@@ -147,6 +147,7 @@ def _carry(
     place = device_named(device or recipe.device)
     set_up(recipe, place)
     splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+    splits.check_disjoint()
     levels = recipe.search.levels
     batches = splits.stream(replace(levels[0], data="train"), recipe.seed + 2000)
     judged = splits.stream(replace(levels[0], data="validation"), recipe.seed + 2001)

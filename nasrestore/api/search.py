@@ -123,9 +123,9 @@ def _search(
     recipe = prepared.recipe
     set_up(recipe, device)
     splits = open_splits(recipe, device, getattr(options.observer, "loading", None))
+    splits.check_disjoint()
     for note in splits.notes:
         options.observer.message(note)
-    splits.check_disjoint()
     network = supernet(recipe, prepared.graph)
     levels = make_levels("search", recipe, recipe.search, network, splits, device)
     # The folder is made last: whatever was wrong until here has left nothing behind.

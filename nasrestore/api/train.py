@@ -157,9 +157,9 @@ def _train(
     place = device_named(device or recipe.device)
     set_up(recipe, place)
     splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+    splits.check_disjoint()
     for note in splits.notes:
         options.observer.message(note)
-    splits.check_disjoint()
     network = _initial(planned, weights, options)
     levels = make_levels("train", recipe, recipe.train, network, splits, place)
     opened = make_run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,19 +49,22 @@ class Splits:
     _checked: bool = field(default=False, init=False)
 
     @cached_property
+    def _decoded(self) -> ImageSet:
+        variants = _variants(self._recipe.data)
+        return self._image_set(self._training, self._trained(), variants, "training images")
+
+    @property
     def all(self) -> ImageSet:
         """Training and validation images together."""
-        members = [*self.members["train"], *self.members["validation"]]
-        variants = _variants(self._recipe.data)
-        return self._image_set(self._training, members, variants, "training images")
+        return self._decoded.select(self._trained())
 
-    @cached_property
+    @property
     def train(self) -> ImageSet:
-        return self.all.select(self.members["train"])
+        return self._decoded.select(self.members["train"])
 
-    @cached_property
+    @property
     def validation(self) -> ImageSet:
-        return self.all.select(self.members["validation"])
+        return self._decoded.select(self.members["validation"])
 
     @cached_property
     def test(self) -> ImageSet:
@@ -76,13 +79,52 @@ class Splits:
     def check_disjoint(self) -> None:
         """Makes sure that no image is in two splits, by name and by content.
 
+        Where the splits were dealt from one set, copies of a scene under several names go to one
+        side: away from training if the test has one, else to where the first of them is.
+
         Raises:
-            NasRestoreError: one is.
+            NasRestoreError: a training set and a test set that were given apart share images.
         """
-        if not self._checked:
-            names = ("train", "validation", "test")
-            check_disjoint({name: self.image_set(name).content_hashes() for name in names})
-            self._checked = True
+        if self._checked:
+            return
+        training, testing = self.all.content_hashes(), self.test.content_hashes()
+        if self._testing is self._training:
+            self._leave_out({content for _, content in testing}, training)
+        self._put_together(training)
+        training = [(name, content) for name, content in training if name in self._trained()]
+        check_disjoint({"training": training, "test": testing})
+        self._checked = True
+
+    def _trained(self) -> set[str]:
+        return {*self.members["train"], *self.members["validation"]}
+
+    def _leave_out(self, tested: set[str], training: list[tuple[str, str]]) -> None:
+        copies = {name for name, content in training if content in tested}
+        if not copies:
+            return
+        for split in ("train", "validation"):
+            self.members[split] = [n for n in self.members[split] if n not in copies]
+        self.notes.append(f"left out of training, as copies of test images: {_listed(copies)}")
+
+    def _put_together(self, training: list[tuple[str, str]]) -> None:
+        first: dict[str, str] = {}
+        moved = []
+        for name, content in training:
+            origin = first.setdefault(content, name)
+            split = "train" if origin in self.members["train"] else "validation"
+            other = "validation" if split == "train" else "train"
+            if name != origin and name in self.members[other]:
+                self.members[other].remove(name)
+                self.members[split].append(name)
+                moved.append(name)
+        if moved:
+            self.notes.append(f"put with the copies of the same scene: {_listed(moved)}")
+        for split in ("train", "validation"):
+            if not self.members[split]:
+                raise NasRestoreError(
+                    f"nothing is left for {split}: its images are copies of others",
+                    hint="give more images",
+                )
 
     def stream(self, level: LevelSpec, seed: int) -> BatchStream:
         """The endless batches of a level, on the device."""
@@ -112,7 +154,7 @@ class Splits:
             images, side, CALIBRATION_BATCH, augment=True, seed=seed, device=self._device
         )
 
-    def _image_set(self, source: Source, members: list[str], variants: int, what: str) -> ImageSet:
+    def _image_set(self, source: Source, members: Iterable[str], variants: int, what: str) -> ImageSet:
         progress = self.progress
         show = None if progress is None else (lambda done, total: progress(what, done, total))
         limit = int(self._recipe.data.memory * GIBIBYTE)
@@ -122,7 +164,7 @@ class Splits:
             device, limit = self._device, min(limit, free // 4)
         if isinstance(source, PairSet):
             return ImageSet.from_pairs(
-                source.select(members), device=device, limit_bytes=limit, progress=show
+                source.select(set(members)), device=device, limit_bytes=limit, progress=show
             )
         wanted = set(members)
         return ImageSet.with_rain(
@@ -135,6 +177,12 @@ class Splits:
             limit_bytes=limit,
             progress=show,
         )
+
+
+def _listed(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
+    return ", ".join(ordered[:3]) + more
 
 
 def _rain(data: DataSpec) -> str:
