@@ -30,7 +30,7 @@ from nasrestore.network.inference import for_inference
 SIZE = (321, 481)
 TARGET = 1.5
 TOLERANCE = 1e-4
-RESIDUAL = 0.05  # root mean square of what the network adds
+RESIDUAL = 0.05  # root mean square of what the network adds, roughly
 PLAIN, SHIPPED, BF16, ONNX = (
     "plain eager fp32",
     "nasrestore fp32",
@@ -176,7 +176,8 @@ def main() -> None:
         "sides": summary,
         "left_out": left_out,
     }
-    print(write_result("restore", {**content, "target": target}, options.out))
+    name = f"restore-{torch.get_num_threads()}-threads"
+    print(write_result(name, {**content, "target": target}, options.out))
 
 
 if __name__ == "__main__":

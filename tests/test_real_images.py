@@ -30,7 +30,7 @@ def test_side_by_side_pairs_end_to_end(shared_data: Path, tmp_path: Path) -> Non
     nr.derive(tmp_path / "run")
     nr.train(tmp_path / "run")
     summary = nr.evaluate(tmp_path / "run").summaries[0]
-    assert summary["data"] == "rain800" and summary["images"] == 2
+    assert summary["data"] == "rain800/test" and summary["images"] == 2
     assert 10 < summary["psnr_before"] < 40 and np.isfinite(summary["psnr_after"])
 
 

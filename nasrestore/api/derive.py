@@ -12,7 +12,7 @@ from nasrestore.api.run import (
     carried_network,
     decisions_of,
     open_recipe,
-    searched_state,
+    searched,
 )
 from nasrestore.api.search import write_genotype
 from nasrestore.errors import NasRestoreError
@@ -20,7 +20,7 @@ from nasrestore.graph.cost import Cost, graph_cost
 from nasrestore.graph.decide import Decided, decide
 from nasrestore.graph.derive import derive as derive_graph
 from nasrestore.graph.ir import Limits
-from nasrestore.runtime.runfolder import RunFolder, read_result, update_result
+from nasrestore.runtime.runfolder import MEASURED, RunFolder, read_result, update_result
 
 if TYPE_CHECKING:
     import torch
@@ -72,20 +72,24 @@ def derive(
     opened = open_recipe(run)
     graph = opened.prepared.graph
     limits = _limits(graph.limits, parameters, macs, size)
-    state = searched_state(opened)
+    checkpoint = searched(opened, options.observer.message)
+    state = checkpoint["network"]
     strengths = _strengths(opened, state)
     decided = decide(graph, strengths, limits, top)
     costs = tuple(_cost(opened, d, limits) for d in decided)
     with opened.folder.locked():
-        before = read_result(opened.folder)
-        turn = int(_search_turns(before))
+        before = read_result(opened.folder).get("derive", {}).get("decisions")
+        turn = checkpoint.step
         notes = list(write_genotype(opened.folder, opened.prepared, decided[0], turn))
         opened = open_recipe(opened.folder)
         gap = _carry(opened, state, options, device)
+        decisions = {k: list(v) for k, v in decided[0].genotype.decisions.items()}
         update_result(
             opened.folder,
+            # Figures of a network that is not decided for any more must not stand beside this one.
+            without=() if before in (None, decisions) else ("train", *MEASURED),
             derive={
-                "decisions": {k: list(v) for k, v in decided[0].genotype.decisions.items()},
+                "decisions": decisions,
                 "score": decided[0].score,
                 "limits": {"parameters": limits.parameters, "macs": limits.macs},
                 "parameters": None if costs[0] is None else costs[0].parameters,
@@ -112,10 +116,6 @@ def _cost(opened: OpenRun, decided: Decided, limits: Limits) -> Cost | None:
         return graph_cost(derive_graph(opened.prepared.graph, decided.genotype), limits.size)
     except NasRestoreError:
         return None  # a plugin's signature does not tell
-
-
-def _search_turns(result: dict[str, Any]) -> int:
-    return int(result.get("search", {}).get("turns", 0))
 
 
 def _strengths(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, list[float]]:
@@ -151,7 +151,7 @@ def _carry(
     levels = recipe.search.levels
     batches = splits.stream(replace(levels[0], data="train"), recipe.seed + 2000)
     judged = splits.stream(replace(levels[0], data="validation"), recipe.seed + 2001)
-    network = carried_network(opened).to(place, memory_format=torch.channels_last)
+    network = carried_network(opened, state).to(place, memory_format=torch.channels_last)
     estimate_statistics(network, batches)
     whole = supernet(recipe, opened.prepared.graph)
     whole.load_state_dict(state)
@@ -166,7 +166,7 @@ def _carry(
     found["gap"] = found["derived"] - found["supernet"]
     content = {
         "network": network.state_dict(),
-        "decisions": decisions_of(opened),
+        "extra": {"decisions": decisions_of(opened)},
     }
     save_checkpoint(opened.folder.path / "checkpoints" / "derive", content, step=0, kind="derive")
     return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.phases import Options
-from nasrestore.api.run import OpenRun, RunLike, finished_network, open_recipe
+from nasrestore.api.run import OpenRun, RunLike, Tell, finished_network, open_recipe
 from nasrestore.errors import NasRestoreError
 from nasrestore.runtime.runfolder import RunFolder, disk_errors, read_result, update_result
 
@@ -50,17 +51,17 @@ def load(
     Raises:
         NasRestoreError: the run has no derived network yet.
     """
-    return _model(open_recipe(run), device, precision, tile)
+    return _model(open_recipe(run), device, precision, tile, lambda text: None)
 
 
 def _model(
-    opened: OpenRun, device: str | None, precision: str | None, tile: int | None
+    opened: OpenRun, device: str | None, precision: str | None, tile: int | None, tell: Tell
 ) -> RestorationModel:
     opened.derived  # noqa: B018  says that nothing is decided yet, before torch is imported
     from nasrestore.assemble.network import device_named
     from nasrestore.engine.model import RestorationModel
 
-    network, origin = finished_network(opened)
+    network, origin = finished_network(opened, tell)
     place = device_named(device or opened.prepared.recipe.device)
     description = f"{opened.prepared.recipe.recipe}, {origin}"
     return RestorationModel(
@@ -85,6 +86,19 @@ def evaluate(
     """
     opened = open_recipe(run)
     opened.derived  # noqa: B018  says that nothing is decided yet, before torch is imported
+    with opened.folder.locked():
+        return _evaluate(opened, options, protocols, rainy, clean, device, precision)
+
+
+def _evaluate(
+    opened: OpenRun,
+    options: Options,
+    protocols: Sequence[str],
+    rainy: Path | None,
+    clean: Path | None,
+    device: str | None,
+    precision: str | None,
+) -> EvaluateResult:
     from nasrestore.data.patches import full_pairs
     from nasrestore.engine.evaluate import evaluate_pairs
     from nasrestore.metrics.protocol import protocol
@@ -93,7 +107,7 @@ def evaluate(
     names = list(protocols) or _protocols(opened)
     for name in names:
         protocol(name)
-    model = _model(opened, device, precision, None)
+    model = _model(opened, device, precision, None, options.observer.message)
     data, split, images = _images(opened, rainy, clean, options)
     limit = (
         None if opened.prepared.recipe.evaluate is None else opened.prepared.recipe.evaluate.limit
@@ -124,20 +138,21 @@ def evaluate(
         {"data": data, "split": split, **evaluation.summary(name)} for name in evaluation.protocols
     )
     folder = opened.folder
-    csv = folder.path / f"evaluation-{split}.csv"
-    with folder.locked():
-        evaluation.write_csv(csv)
-        earlier = [
-            row
-            for row in read_result(folder).get("evaluations", [])
-            if (row["data"], row["split"]) != (data, split) or row["protocol"] not in names
-        ]
-        note = {"environment": environment(), "weights": model.description}
-        sections: dict[str, Any] = {"evaluations": [*earlier, *({**s, **note} for s in summaries)]}
-        if split == "test":
-            sections |= {key: summaries[0][key] for key in TOP_LEVEL}
-        update_result(folder, **sections)
-        _pictures(folder, evaluation, pictures, model, split)
+    label = split if split == "test" else f"given-{_slug(data)}"
+    subset = f"-{'-'.join(names)}" if protocols else ""
+    csv = folder.path / f"evaluation-{label}{subset}.csv"
+    evaluation.write_csv(csv)
+    earlier = [
+        row
+        for row in read_result(folder).get("evaluations", [])
+        if (row["data"], row["split"]) != (data, split) or row["protocol"] not in names
+    ]
+    note = {"environment": environment(), "weights": model.description}
+    sections: dict[str, Any] = {"evaluations": [*earlier, *({**s, **note} for s in summaries)]}
+    if split == "test":
+        sections |= {key: summaries[0][key] for key in TOP_LEVEL}
+    update_result(folder, **sections)
+    _pictures(folder, evaluation, pictures, model, label)
     return EvaluateResult(folder, evaluation, summaries, csv)
 
 
@@ -166,6 +181,10 @@ def evaluate_folders(
     return EvaluateResult(None, evaluation, summaries, csv)
 
 
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[-40:]
+
+
 def _protocols(opened: OpenRun) -> list[str]:
     spec = opened.prepared.recipe.evaluate
     return ["prenet"] if spec is None else list(spec.protocols)
@@ -187,7 +206,7 @@ def _images(opened: OpenRun, rainy: Path | None, clean: Path | None, options: Op
         return str(rainy), "given", ImageSet.from_pairs(open_pairs(rainy=rainy, clean=clean))
     loading = getattr(options.observer, "loading", None)
     splits = open_splits(opened.prepared.recipe, torch.device("cpu"), loading)
-    return splits.name, "test", splits.test
+    return splits.test_name, "test", splits.test
 
 
 def _pictures(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nasrestore.errors import NasRestoreError, RunStopped
 from nasrestore.graph.recipe_check import seconds
 from nasrestore.runtime.runfolder import RunFolder
 from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from nasrestore.runtime.runlog import RunLog
     from nasrestore.search.level import BatchStream, Level
     from nasrestore.search.loop import Loop, Observer
+
+
+MOST_SEED = 2**62  # torch takes 64 bits, and every stream has a seed of its own
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ def set_up(recipe: RecipeSpec, device: torch.device) -> None:
 
     from nasrestore.runtime.determinism import deterministic_mode, seed_everything
 
+    if recipe.seed >= MOST_SEED:
+        raise NasRestoreError(f"seed {recipe.seed} is too large: expected less than 2**62")
     if recipe.threads is not None and device.type == "cpu":
         torch.set_num_threads(recipe.threads)
     wanted = recipe.deterministic
@@ -118,7 +124,12 @@ def start(
     if budget is None and phase.budget is not None:
         budget = seconds(phase.budget)
     began = time.monotonic()
-    pace = measure(loop, phase.precision or recipe.precision, phase.threads or recipe.threads)
+    precision, threads = phase.precision or recipe.precision, phase.threads or recipe.threads
+    try:
+        pace = measure(loop, precision, threads)
+    except RunStopped as error:
+        log.event("stopped", phase=loop.phase, turn=0, reason=error.message)
+        raise loop.stopped(error) from error
     measuring = time.monotonic() - began
     wanted = turns_wanted(phase, loop)
     left = None if budget is None else max(1.0, budget - measuring)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     import torch
 
     from nasrestore.network.build import GraphNetwork
+    from nasrestore.runtime.checkpoint import Checkpoint
 
 RunLike = str | os.PathLike[str] | RunFolder | None
+Tell = Callable[[str], None]
 
 
 @dataclass
@@ -122,35 +124,44 @@ def override_settings(
 # -- networks --------------------------------------------------------------------------------
 
 
-def searched_state(run: OpenRun) -> dict[str, torch.Tensor]:
-    """The supernet's state dict at the end of the search.
+def searched(run: OpenRun, tell: Tell) -> Checkpoint:
+    """The newest intact checkpoint of the search; ``["network"]`` is the supernet's state dict.
+
+    Args:
+        tell: hears what is wrong with it.
 
     Raises:
         NasRestoreError: the run has no checkpoint of a search.
     """
     from nasrestore.runtime.checkpoint import load_checkpoint
 
-    state: dict[str, torch.Tensor] = load_checkpoint(run.folder.checkpoints_search, kind="search")[
-        "network"
-    ]
-    return state
+    checkpoint = load_checkpoint(run.folder.checkpoints_search, kind="search")
+    for note in checkpoint.notes:
+        tell(note)
+    planned = checkpoint["plan"]["plan"]["total"]
+    if checkpoint.step < planned:
+        tell(f"the search has not ended: this is turn {checkpoint.step:,} of {planned:,}")
+    return checkpoint
 
 
-def carried_network(run: OpenRun) -> GraphNetwork:
+def carried_network(run: OpenRun, state: Mapping[str, torch.Tensor]) -> GraphNetwork:
     """The derived network with the weights that the search left it."""
     from nasrestore.assemble.network import plain_network
     from nasrestore.network.build import carried_state
 
     network = plain_network(run.derived)
-    network.load_state_dict(carried_state(run.prepared.graph, searched_state(run), network))
+    network.load_state_dict(carried_state(run.prepared.graph, state, network))
     return network
 
 
-def finished_network(run: OpenRun) -> tuple[GraphNetwork, str]:
+def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
     """The derived network with the best weights there are, and where they come from.
 
+    Args:
+        tell: hears what is wrong with a checkpoint.
+
     Raises:
-        NasRestoreError: neither ``train`` nor ``derive`` has left any.
+        NasRestoreError: neither ``train`` nor ``derive`` has left any, or training has not ended.
     """
     from nasrestore.assemble.network import plain_network
     from nasrestore.runtime.checkpoint import latest_checkpoint, load_checkpoint
@@ -163,7 +174,17 @@ def finished_network(run: OpenRun) -> tuple[GraphNetwork, str]:
         if latest_checkpoint(where) is None:
             continue
         checkpoint = load_checkpoint(where, kind=kind)
-        if checkpoint.get("decisions") == decisions_of(run):
+        for note in checkpoint.notes:
+            tell(note)
+        extra = checkpoint["extra"]
+        if extra["decisions"] == decisions_of(run):
+            if kind == "train" and not extra.get("complete"):
+                planned = checkpoint["plan"]["plan"]["total"]
+                raise NasRestoreError(
+                    f"the training of {run.folder.path} has not ended: it stopped at turn "
+                    f"{checkpoint.step:,} of {planned:,}",
+                    hint=f"nasrestore train {run.folder.path} --resume",
+                )
             network.load_state_dict(checkpoint["network"])
             return network, "trained" if kind == "train" else "carried over from the search"
         if kind == "train":
@@ -190,6 +211,6 @@ __all__ = [
     "finished_network",
     "open_recipe",
     "override_settings",
-    "searched_state",
+    "searched",
     "write_recipe",
 ]

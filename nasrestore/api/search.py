@@ -132,9 +132,12 @@ def _search(
     run = make_run()
     with run.locked(), RunLog(run.log, run.tensorboard / "search") as log:
         loop = make_loop("search", recipe.search, network, levels, run, log, options)
+        loop.extra = {"data": splits.digest}
         if fresh:
-            write_recipe(run, prepared, {})
+            budget = None if options.budget is None else f"{options.budget:g}s"
+            prepared = write_recipe(run, prepared, {"search.budget": budget} if budget else {})
         if fresh or not loop.resume():
+            recipe = prepared.recipe
             measured = start(loop, recipe, recipe.search, options, log)
             prepared = write_recipe(run, prepared, measured)
             log.event("splits", **splits.members)

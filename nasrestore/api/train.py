@@ -14,14 +14,15 @@ from nasrestore.api.run import (
     RunLike,
     carried_network,
     decisions_of,
-    finished_network,
     open_recipe,
     override_settings,
+    searched,
     write_recipe,
 )
 from nasrestore.assemble.prepare import find_genotype, prepare
 from nasrestore.errors import NasRestoreError
 from nasrestore.runtime.runfolder import (
+    MEASURED,
     RunFolder,
     check_out,
     create_run,
@@ -81,13 +82,25 @@ def train(
             hint="--resume goes on, --overwrite starts again",
         )
     if resume and there is not None:
-        finished_network(opened)  # refuses weights of another genotype
+        _check_decisions(opened)
     if resume and there is None:
         raise NasRestoreError(
             f"{opened.folder.path} has no training to resume", hint="leave --resume out"
         )
     wanted = weights or opened.prepared.recipe.train.weights
     return _train(lambda: opened, opened, wanted, options, device, resume=resume)
+
+
+def _check_decisions(opened: OpenRun) -> None:
+    """Refuses to go on with the weights of another genotype."""
+    from nasrestore.runtime.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(opened.folder.checkpoints_train, kind="train")
+    if checkpoint["extra"]["decisions"] != decisions_of(opened):
+        raise NasRestoreError(
+            f"the training in {opened.folder.path} is of another genotype",
+            hint="train again: nasrestore train --overwrite",
+        )
 
 
 def train_genotype(
@@ -166,15 +179,20 @@ def _train(
     run = opened.folder
     with run.locked(), RunLog(run.log, run.tensorboard / "train") as log:
         loop = make_loop("train", recipe.train, network, levels, run, log, options)
-        loop.extra = {"decisions": decisions_of(opened)}
+        loop.extra = {
+            "decisions": decisions_of(opened),
+            "from": weights,
+            "data": splits.digest,
+        }
         _begin(loop, opened, options, log, resume=resume)
         loop.run()
         split = recipe.train.levels[0].data
         batches = splits.calibration(split, network.multiple)
         estimate_statistics(network, batches, CALIBRATION_BATCHES)
+        loop.extra["complete"] = True  # what lacks this is no trained network yet
         loop.save()
-        result = {**summary(loop, recipe), "from": weights, "data": splits.name}
-        update_result(run, train=result)
+        result = {**summary(loop, recipe), "from": loop.extra["from"], "data": splits.name}
+        update_result(run, without=MEASURED, train=result)
     return TrainResult(run, result)
 
 
@@ -185,20 +203,19 @@ def _initial(planned: OpenRun, weights: str, options: Options) -> GraphNetwork:
 
     if weights == "search":
         if latest_checkpoint(planned.folder.checkpoints_search) is not None:
-            return carried_network(planned)
+            state = searched(planned, options.observer.message)["network"]
+            return carried_network(planned, state)
         options.observer.message("no search in this run: training starts from fresh weights")
     return plain_network(planned.derived)
 
 
 def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> None:
     """Resumes the loop, or plans it anew."""
-    import shutil
-
     recipe = opened.prepared.recipe
     if resume and loop.resume():
         resumed(loop, recipe, recipe.train)
         return
-    shutil.rmtree(loop.checkpoints, ignore_errors=True)
+    measured = start(loop, recipe, recipe.train, options, log)
+    write_recipe(opened.folder, opened.prepared, measured)
     log.truncate_after(-1, phase="train")
-    write_recipe(opened.folder, opened.prepared, start(loop, recipe, recipe.train, options, log))
-    loop.save()
+    loop.save()  # an earlier training goes with this, not before

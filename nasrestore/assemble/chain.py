@@ -10,6 +10,7 @@ import torch
 import nasrestore.search.schedule  # noqa: F401  attaches the factories
 from nasrestore import registry
 from nasrestore.assemble.network import make, objective
+from nasrestore.errors import NasRestoreError
 from nasrestore.graph.recipe_check import named
 from nasrestore.network.build import GraphNetwork
 from nasrestore.search.level import BatchStream, Level
@@ -63,6 +64,11 @@ def chain(
         if spec.objective not in objectives:
             objectives[spec.objective] = objective(recipe, spec.objective, network, device)
         variables = _variables(spec, groups)
+        if not variables:
+            raise NasRestoreError(
+                f"level {spec.name!r} has no variables: no part of this network is in its groups",
+                hint="leave the level out",
+            )
         levels.append(
             Level(
                 name=spec.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,12 +34,15 @@ class Splits:
     """The images of a recipe, split by clean scene; each set is decoded when it is first used.
 
     Attributes:
-        name: what the images are, for results.
+        name: what the training images are, for results.
+        test_name: what the test images are.
+        digest: hash of the content of all images, once ``check_disjoint`` has seen them.
         notes: sentences for the user.
         members: for each split its clean scenes.
     """
 
     name: str
+    test_name: str
     notes: list[str]
     members: dict[str, list[str]]
     _recipe: RecipeSpec
@@ -46,6 +50,7 @@ class Splits:
     _testing: Source
     _device: torch.device
     progress: Progress | None = None
+    digest: str = field(default="", init=False)
     _checked: bool = field(default=False, init=False)
 
     @cached_property
@@ -93,6 +98,8 @@ class Splits:
         self._put_together(training)
         training = [(name, content) for name, content in training if name in self._trained()]
         check_disjoint({"training": training, "test": testing})
+        listing = repr(sorted([*training, *testing]))
+        self.digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
         self._checked = True
 
     def _trained(self) -> set[str]:
@@ -154,7 +161,9 @@ class Splits:
             images, side, CALIBRATION_BATCH, augment=True, seed=seed, device=self._device
         )
 
-    def _image_set(self, source: Source, members: Iterable[str], variants: int, what: str) -> ImageSet:
+    def _image_set(
+        self, source: Source, members: Iterable[str], variants: int, what: str
+    ) -> ImageSet:
         progress = self.progress
         show = None if progress is None else (lambda done, total: progress(what, done, total))
         limit = int(self._recipe.data.memory * GIBIBYTE)
@@ -209,6 +218,7 @@ def open_splits(
     notes: list[str] = []
     name, training = _training_source(data, notes)
     testing = _testing_source(data, notes)
+    test_name = name if testing is None else _test_name(data, name)
     scenes = _scenes(training)
     if data.limit is not None:
         scenes = scenes[: data.limit]
@@ -225,7 +235,7 @@ def open_splits(
         members["test"] = _scenes(testing)[: data.limit]
     shares = {"train": 1 - data.validation, "validation": data.validation}
     members |= split_identities(scenes, shares, recipe.seed)
-    return Splits(name, notes, members, recipe, training, testing, device, progress)
+    return Splits(name, test_name, notes, members, recipe, training, testing, device, progress)
 
 
 def _scenes(source: Source) -> list[str]:
@@ -238,7 +248,7 @@ def _training_source(data: DataSpec, notes: list[str]) -> tuple[str, Source]:
     if data.rainy is not None and data.clean is not None:
         pairs = open_pairs(rainy=data.rainy, clean=data.clean)
         notes += pairs.notes
-        return "pairs", pairs
+        return f"pairs ({Path(data.rainy).name})", pairs
     if data.root is None:
         found = tuple(sample_photographs())
         names = ", ".join(p.identity.removeprefix("sample/") for p in found)
@@ -250,10 +260,15 @@ def _training_source(data: DataSpec, notes: list[str]) -> tuple[str, Source]:
     if data.layout == "photographs":
         found = tuple(clean_folder(data.root))
         notes.append(f"{len(found)} photographs in {data.root}, {_rain(data)} synthetic rain")
-        return f"photographs, {_rain(data)} rain", found
+        return f"photographs ({Path(data.root).name}), {_rain(data)} rain", found
     pairs = _open_pairs(data.root, data.layout, "train")
     notes += pairs.notes
-    return pairs.layout, pairs
+    return f"{pairs.layout} ({Path(data.root).name})", pairs
+
+
+def _test_name(data: DataSpec, training: str) -> str:
+    given = data.test_rainy or data.test_root
+    return training if given is None else f"{Path(given).parent.name}/{Path(given).name}"
 
 
 def _testing_source(data: DataSpec, notes: list[str]) -> Source | None:

@@ -51,6 +51,8 @@ def measure(loop: Loop, precision: str, threads: int | None = None) -> Pace:
     state = copy.deepcopy(_moment(loop))
     on_cpu = next(loop.network.parameters()).device.type == "cpu"
     first = "fp32" if precision == "auto" else precision
+    if threads is not None and on_cpu:
+        torch.set_num_threads(threads)
     available = torch.get_num_threads()
     best = _pace(loop, state, first, available, None)
     if threads is None and on_cpu and available > 1:

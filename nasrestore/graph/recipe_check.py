@@ -12,14 +12,13 @@ from nasrestore import registry
 from nasrestore.errors import NasRestoreError, SpecError, raise_all
 from nasrestore.graph import values
 from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.reach import ARCHITECTURE, check_dependence
 from nasrestore.graph.signature import Signature, SignatureError
 from nasrestore.graph.values import NO_CONSTANTS, Problems
 from nasrestore.registry import Registry, did_you_mean
 from nasrestore.spec.parts import Part, RecipeParts, read_recipe_parts, recipe_parts_of
 from nasrestore.spec.recipe import DataSpec, LevelSpec, NamedSpec, PhaseSpec, RecipeSpec, TermSpec
 from nasrestore.spec.source import Tree
-
-ARCHITECTURE = "architecture"
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
     outputs = [output.name for output in graph.outputs]
     names = SpaceNames(graph.name, outputs, parameter_groups(graph))
     raise_all(recipe_problems(recipe_parts_of(recipe), names))
+    problems = Problems()
+    check_dependence(recipe, graph, problems)
+    raise_all(problems.errors)
 
 
 def beyond_form(recipe: Tree, space: Tree | None) -> list[SpecError]:

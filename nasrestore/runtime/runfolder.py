@@ -13,12 +13,10 @@ It holds no absolute path, so it can be moved. Importing this module imports no 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,6 +26,7 @@ from typing import Any
 from nasrestore.errors import NasRestoreError
 from nasrestore.registry import nearest
 from nasrestore.runtime.checkpoint import FORMAT, check_format, disk_errors, write_atomic
+from nasrestore.runtime.lock import LOCK_NAME, lock
 from nasrestore.runtime.runlog import json_text
 
 __all__ = [
@@ -43,11 +42,9 @@ __all__ = [
 ]
 
 DEFAULT_ROOT = Path("runs")
+MEASURED = ("evaluations", "protocol", "psnr_before", "psnr_after", "ssim_before", "ssim_after")
 _MARKER = "run.json"
-_LOCK = "run.lock"
 _HOW_TO_MAKE = "`nasrestore search RECIPE` makes one; `nasrestore list` shows the shipped recipes"
-# What flock says on a file system that cannot lock, as some network ones cannot.
-_CANNOT_LOCK = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
 
 @dataclass(frozen=True)
@@ -105,60 +102,8 @@ class RunFolder:
         Raises:
             NasRestoreError: a live process has it.
         """
-        path = self.path / _LOCK
-        with disk_errors(path):
-            descriptor = _take_lock(path)
-        try:
+        with lock(self.path / LOCK_NAME):
             yield
-        finally:
-            with suppress(OSError):
-                if _is_same_file(descriptor, path):
-                    path.unlink()
-            os.close(descriptor)
-
-
-def _take_lock(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            if not _lock_descriptor(descriptor):
-                holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
-                raise NasRestoreError(
-                    f"{path.parent} is being written by process {holder}",
-                    hint="wait until it has ended, stop it, or choose another folder with --out",
-                )
-            # The holder before may have removed the file between our opening and our locking.
-            if _is_same_file(descriptor, path):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{os.getpid()}\n".encode())
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _lock_descriptor(descriptor: int) -> bool:
-    """Whether the lock is ours now; where there are no locks (Windows), it always is."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _CANNOT_LOCK:
-            raise
-    return True
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def create_run(
@@ -227,6 +172,8 @@ def check_out(out: Path | None, *, overwrite: bool) -> None:
         return
     with disk_errors(out, "read"):
         entries = sorted(entry.name for entry in out.iterdir())
+    if set(entries) == {LOCK_NAME}:  # left by a process that was killed before it wrote anything
+        return
     if entries and not overwrite:
         raise NasRestoreError(
             f"--out {out} exists and is not empty",
@@ -269,7 +216,7 @@ def _check_removable(folder: Path, entries: list[str]) -> None:
     run = RunFolder(folder)
     files = (run.recipe, run.genotype, run.log, run.result, run.report)
     folders = (run.checkpoints_train.parent, run.pictures, run.tensorboard, run.plugins)
-    own = {_MARKER, _LOCK, *(place.name for place in (*files, *folders))}
+    own = {_MARKER, LOCK_NAME, *(place.name for place in (*files, *folders))}
     foreign = [name for name in entries if name not in own]
     if _MARKER in entries or (run.recipe.name in entries and not foreign):
         return
@@ -283,7 +230,7 @@ def _check_removable(folder: Path, entries: list[str]) -> None:
 def _clear(folder: Path) -> None:
     # What tells that this is a run goes last, so that an interrupted removal can be repeated.
     last = [RunFolder(folder).recipe, folder / _MARKER]
-    first = [entry for entry in folder.iterdir() if entry not in (*last, folder / _LOCK)]
+    first = [entry for entry in folder.iterdir() if entry not in (*last, folder / LOCK_NAME)]
     for entry in first:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -381,11 +328,34 @@ def read_result(run: RunFolder) -> dict[str, Any]:
     Raises:
         NasRestoreError: it is damaged, or of another version.
     """
-    return _read_json(run.result) if run.result.exists() else {"format": FORMAT}
+    if not run.result.exists():
+        return {"format": FORMAT}
+    result = _read_json(run.result)
+    wanted = {"search": dict, "train": dict, "derive": dict, "evaluations": list}
+    for name, kind in wanted.items():
+        if not isinstance(result.get(name, kind()), kind):
+            raise NasRestoreError(
+                f"{run.result} is damaged: {name} is not a {kind.__name__}",
+                hint="restore it from a copy, or remove it",
+            )
+    rows = result.get("evaluations", [])
+    if not all(
+        isinstance(row, dict) and {"data", "split", "protocol"} <= row.keys() for row in rows
+    ):
+        raise NasRestoreError(
+            f"{run.result} is damaged: an evaluation lacks its data, split or protocol",
+            hint="restore it from a copy, or remove it",
+        )
+    return result
 
 
-def update_result(run: RunFolder, **sections: Any) -> dict[str, Any]:
+def update_result(
+    run: RunFolder, *, without: Sequence[str] = (), **sections: Any
+) -> dict[str, Any]:
     """Writes sections of ``result.json`` anew and keeps the others; gives back the whole.
+
+    Args:
+        without: sections that are not true any more, and go.
 
     A section, lists included, is replaced as a whole: whoever adds to one reads it first, inside
     ``run.locked()``.
@@ -394,6 +364,7 @@ def update_result(run: RunFolder, **sections: Any) -> dict[str, Any]:
         NasRestoreError: the file that is there is damaged, or the disk refuses.
         ValueError: a section holds something else than plain data.
     """
-    result = {**read_result(run), **sections, "format": FORMAT}
+    kept = {name: value for name, value in read_result(run).items() if name not in without}
+    result = {**kept, **sections, "format": FORMAT}
     write_atomic(run.result, json_text(result, indent=2))
     return _read_json(run.result)

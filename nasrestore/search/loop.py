@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from nasrestore.errors import RunStopped
+from nasrestore.errors import NasRestoreError, RunStopped
 from nasrestore.runtime.checkpoint import (
     latest_checkpoint,
     load_checkpoint,
@@ -105,7 +105,7 @@ class Loop:
             "network": self.network.state_dict(),
             "levels": {level.name: level.state_dict() for level in self.levels},
             "random": random_state(),
-            **self.extra,
+            "extra": dict(self.extra),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -116,6 +116,7 @@ class Loop:
         for level in self.levels:
             level.load_state_dict(state["levels"][level.name])
         set_random_state(state["random"])
+        self.extra = dict(state["extra"])
 
     def save(self) -> Path:
         """A checkpoint of this moment."""
@@ -129,6 +130,11 @@ class Loop:
         checkpoint = load_checkpoint(self.checkpoints, map_location=device, kind=self.phase)
         for note in checkpoint.notes:
             self.observer.message(note)
+        if "data" in self.extra and checkpoint["extra"].get("data") != self.extra["data"]:
+            raise NasRestoreError(
+                "the images have changed since the checkpoint",
+                hint="resume with the same images, or start a new run",
+            )
         self.load_state_dict(checkpoint)
         self.log.truncate_after(self.turn - 1, phase=self.phase)
         return True
@@ -185,13 +191,17 @@ class Loop:
         try:
             return level.step(progress, below)
         except RunStopped as error:
-            last = latest_checkpoint(self.checkpoints)
-            place = f"{self.phase} turn {self.turn}: {error.message}"
             self.log.event("stopped", phase=self.phase, turn=self.turn, reason=error.message)
-            good = "no checkpoint was written yet" if last is None else f"last good one: {last}"
-            raise RunStopped(
-                f"{place}; {good}", hint="lower the learning rate, or set precision=fp32"
-            ) from error
+            raise self.stopped(error) from error
+
+    def stopped(self, error: RunStopped) -> RunStopped:
+        """The error of a step, with the place in the run and the checkpoint to go back to."""
+        last = latest_checkpoint(self.checkpoints)
+        good = "no checkpoint was written yet" if last is None else f"last good one: {last}"
+        return RunStopped(
+            f"{self.phase} turn {self.turn}: {error.message}; {good}",
+            hint="lower the learning rate, or set precision=fp32",
+        )
 
     def _replan(self) -> None:
         before = self.plan.total

@@ -252,6 +252,7 @@ def _absolute_paths(tree: Tree) -> Tree:
     plugins = tree.value.get("plugins")
     if plugins is not None and plugins.kind == "sequence":
         places += [("plugins", i) for i in range(len(plugins.value))]
+    places += _weight_files(tree)
     for place in places:
         leaf = tree.at(*place)
         if isinstance(leaf.value, str) and leaf.value:
@@ -261,3 +262,16 @@ def _absolute_paths(tree: Tree) -> Tree:
             absolute = tree_of(os.path.abspath(found), leaf.location, leaf.path)
             tree = apply_override(tree, place, absolute)
     return tree
+
+
+def _weight_files(tree: Tree) -> list[tuple[str | int, ...]]:
+    """Where objectives name files of weights, as ``contrastive: {weights: vgg19.pth}`` does."""
+    objectives = tree.child("objectives")
+    found: list[tuple[str | int, ...]] = []
+    for name, terms in (
+        objectives.value if objectives and objectives.kind == "mapping" else {}
+    ).items():
+        for loss, term in (terms.value if terms.kind == "mapping" else {}).items():
+            if term.kind == "mapping" and "weights" in term.value:
+                found.append(("objectives", name, loss, "weights"))
+    return found

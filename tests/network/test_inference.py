@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from test_law import networks, rdmc
+from test_law import CONCATENATED, networks, rdmc
 from torch import nn
 
-from nasrestore.network.inference import for_inference
+from nasrestore.graph.compile import compile_space
+from nasrestore.network.inference import ConvolutionOfParts, for_inference
+from nasrestore.spec.space import parse_space
 
 
 def test_folding_keeps_the_function_and_the_original() -> None:
@@ -30,3 +32,30 @@ def test_a_normalisation_of_its_own_for_each_stage_stays() -> None:
     with torch.no_grad():
         expected, found = derived(images)["restored"], for_inference(derived)(images)["restored"]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_concatenated_is_read_part_by_part() -> None:
+    graph = compile_space(parse_space(CONCATENATED))
+    for seed in range(3):
+        _, derived = networks(graph, seed)
+        derived.eval()
+        made = for_inference(derived)
+        images = torch.rand(1, 3, 16, 24)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                made(images)["restored"], derived(images)["restored"], rtol=1e-5, atol=1e-5
+            )
+        assert any(isinstance(m, ConvolutionOfParts) for m in made.modules())
+        assert not any(isinstance(m, ConvolutionOfParts) for m in derived.modules())
+
+
+def test_a_supernet_keeps_its_concatenations() -> None:
+    supernet, _ = networks(compile_space(parse_space(CONCATENATED)), 0)
+    supernet.eval()
+    made = for_inference(supernet)
+    images = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            made(images)["restored"], supernet(images)["restored"], rtol=1e-5, atol=1e-5
+        )
+    assert not any(isinstance(m, ConvolutionOfParts) for m in made.modules())

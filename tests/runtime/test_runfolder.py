@@ -364,6 +364,6 @@ def test_a_lock_on_a_read_only_disk_is_one_message(monkeypatch: pytest.MonkeyPat
         raise OSError(errno.EROFS, "Read-only file system")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "open", refuse)
+        patch.setattr(os, "open", refuse)
         with pytest.raises(NasRestoreError, match=r"cannot write .*run\.lock: .* read-only"):
             run.locked().__enter__()
