@@ -56,7 +56,7 @@ def _check_level(
     terms = recipe.objectives[level.objective].values()
     outputs = {term.output for term in terms if term.weight != 0}
     reached = groups_behind(graph, outputs)
-    there = {part.group for part in (*graph.nodes, *graph.edges)}
+    there = {node.group for node in graph.nodes} | {edge.group for edge in graph.edges}
     there |= {ARCHITECTURE} if graph.choices else set()  # a removed group has nothing to learn
     owned = _owned(level)
     for i, group in enumerate(owned):
