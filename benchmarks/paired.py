@@ -12,7 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,14 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds of each side, one value a round: index i of every side was measured together."""
+    """Seconds of each side, one value a round: index i of every side was measured together.
+
+    ``computed`` are those that this process spent on its processors, all threads together: they
+    grow less with what else the machine does, but count threads that only wait for each other.
+    """
 
     seconds: Mapping[str, list[float]]
+    computed: Mapping[str, list[float]] = field(default_factory=dict)
 
     def median(self, side: str) -> float:
         return statistics.median(self.seconds[side])
@@ -36,7 +41,7 @@ class Rounds:
 
     def summary(self, baseline: str) -> dict[str, dict[str, Any]]:
         """For each side: seconds (min, median, max) and how many times faster than ``baseline``."""
-        return {
+        rows: dict[str, dict[str, Any]] = {
             side: {
                 "seconds": spread(times),
                 "times_faster": spread(self.ratios(baseline, side)),
@@ -44,6 +49,9 @@ class Rounds:
             }
             for side, times in self.seconds.items()
         }
+        for side, times in self.computed.items():
+            rows[side]["cpu_seconds"] = spread(times)
+        return rows
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -64,15 +72,17 @@ def alternate(
         synchronise: called before a clock is read, where a device computes on its own.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    computed: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(warm_ups + rounds):
         for name, run in sides.items():
             synchronise()
-            began = time.perf_counter()
+            began, before = time.perf_counter(), time.process_time()
             run()
             synchronise()
             if number >= warm_ups:
                 seconds[name].append(time.perf_counter() - began)
-    return Rounds(seconds)
+                computed[name].append(time.process_time() - before)
+    return Rounds(seconds, computed)
 
 
 def print_table(summary: Mapping[str, Mapping[str, Any]], baseline: str) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from nasrestore.search.objective import Batch
 
-BATCHES = 40
+BATCHES = 16
 CALIBRATION_BATCHES = 10  # of large patches, which hold many more pixels
 
 

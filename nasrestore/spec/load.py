@@ -199,9 +199,36 @@ def _extended(tree: Tree, seen: tuple[str, ...]) -> Tree:
         raise base.error("recipes extend each other in a circle", " -> ".join([*seen, name]))
     if kind_of(below) not in ("recipe", None):
         raise base.error(f"{base.value} is a {kind_of(below)}, not a recipe")
-    merged = merge(_extended(below, seen), tree)
+    merged = merge(_making_way(_extended(below, seen), tree), tree)
     kept = {key: value for key, value in merged.value.items() if key != "extends"}
     return Tree(merged.kind, kept, merged.location, merged.path, merged.key_location)
+
+
+def _making_way(base: Tree, over: Tree) -> Tree:
+    """The base without what the recipe on top replaces under another key.
+
+    Epochs take the place of inherited steps and the reverse; a description is of one recipe alone.
+    """
+    gone: list[tuple[str, ...]] = [("description",)]
+    for phase in ("search", "train"):
+        given = over.at(phase).value if over.child(phase) is not None else None
+        for key, other in (("epochs", "steps"), ("steps", "epochs")):
+            if isinstance(given, dict) and key in given and given[key].value is not None:
+                gone.append((phase, other))
+    for keys in gone:
+        base = _without(base, keys)
+    return base
+
+
+def _without(tree: Tree, keys: tuple[str, ...]) -> Tree:
+    if tree.kind != "mapping" or keys[0] not in tree.value:
+        return tree
+    children = dict(tree.value)
+    if len(keys) == 1:
+        del children[keys[0]]
+    else:
+        children[keys[0]] = _without(children[keys[0]], keys[1:])
+    return Tree(tree.kind, children, tree.location, tree.path, tree.key_location)
 
 
 def _space_tree(value: Tree) -> Tree:
