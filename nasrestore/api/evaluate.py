@@ -64,8 +64,14 @@ def _model(
     network, origin = finished_network(opened, tell)
     place = device_named(device or opened.prepared.recipe.device)
     description = f"{opened.prepared.recipe.recipe}, {origin}"
+    spec = opened.prepared.recipe.restore
     return RestorationModel(
-        network, device=place, precision=precision or "fp32", tile=tile, description=description
+        network,
+        device=place,
+        precision=precision or "fp32",
+        tile=tile if tile is not None or spec is None else spec.tile,
+        overlap=32 if spec is None else spec.overlap,
+        description=description,
     )
 
 

@@ -20,12 +20,16 @@ from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec
 
 @registry.optimizer("adam")
 def adam(variables: Any, *, rate: float, betas: Any, weight_decay: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(variables, lr=rate, betas=tuple(betas), weight_decay=weight_decay)
+    return torch.optim.Adam(
+        variables, lr=rate, betas=tuple(betas), weight_decay=weight_decay, fused=True
+    )
 
 
 @registry.optimizer("adamw")
 def adamw(variables: Any, *, rate: float, betas: Any, weight_decay: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(variables, lr=rate, betas=tuple(betas), weight_decay=weight_decay)
+    return torch.optim.AdamW(
+        variables, lr=rate, betas=tuple(betas), weight_decay=weight_decay, fused=True
+    )
 
 
 @registry.optimizer("sgd")

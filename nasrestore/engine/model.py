@@ -29,12 +29,13 @@ class RestorationModel:
         device: str | torch.device = "cpu",
         precision: str = "fp32",
         tile: int | None = None,
+        overlap: int = 32,
         description: str = "",
     ) -> None:
         self.network = network
         self.description = description
         self.restorer = Restorer(
-            for_inference(network), device=device, precision=precision, tile=tile
+            for_inference(network), device=device, precision=precision, tile=tile, overlap=overlap
         )
 
     def restore(self, image: np.ndarray) -> np.ndarray:

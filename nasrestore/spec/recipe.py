@@ -228,6 +228,16 @@ class EvaluateSpec(Located):
 
 
 @spec_class
+class RestoreSpec(Located):
+    """How the derived network is applied to whole images."""
+
+    tile: int | None = entry(
+        None, least=16, doc="side of the tiles of larger images, pixels; default: by device"
+    )
+    overlap: int = entry(32, least=0, doc="pixels that neighbouring tiles share")
+
+
+@spec_class
 class RecipeSpec(Located):
     """A whole recipe file, ``extends`` already followed."""
 
@@ -250,6 +260,9 @@ class RecipeSpec(Located):
     search: SearchSpec = entry(doc="the search")
     train: TrainSpec = entry(doc="training of the derived network")
     evaluate: EvaluateSpec | None = entry(None, doc="metrics")
+    restore: RestoreSpec | None = entry(
+        None, doc="tiles; a network trained on small patches may know nothing of wider surroundings"
+    )
 
 
 def read_recipe(tree: Tree) -> RecipeSpec:
