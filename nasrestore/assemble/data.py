@@ -151,11 +151,15 @@ class Splits:
         )
 
     def calibration(self, split: str, multiple: int) -> BatchStream:
-        """Large patches, as near to whole images as fit: statistics of small ones lean on borders."""
+        """Patches of what the network will be applied to: tiles, or else nearly whole images.
+
+        Statistics of small patches lean on their borders.
+        """
         images = self.image_set(split)
-        data = self._recipe.data
+        data, restore = self._recipe.data, self._recipe.restore
         smallest = min(min(size) for size in images.sizes)
-        side = max(data.patch, min(CALIBRATION_PATCH, smallest) // multiple * multiple)
+        applied = CALIBRATION_PATCH if restore is None else restore.tile or CALIBRATION_PATCH
+        side = max(data.patch, min(applied, smallest) // multiple * multiple)
         seed = self._recipe.seed + 3000
         return PatchStream(
             images, side, CALIBRATION_BATCH, augment=True, seed=seed, device=self._device
