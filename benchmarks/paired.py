@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nasrestore.runtime.determinism import environment
+from nasrestore.runtime.runlog import json_text
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -102,7 +102,7 @@ def write_result(name: str, content: Mapping[str, Any], out: Path = RESULTS) -> 
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}-{today}.json"
     whole = {"benchmark": name, "date": today, **content, "environment": environment()}
-    path.write_text(json.dumps(whole, indent=1) + "\n")
+    path.write_text(json_text(whole, indent=1))  # strict: infinities become the string "inf"
     return path
 
 
