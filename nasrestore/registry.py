@@ -151,6 +151,7 @@ metric = Registry("metric")
 dataset = Registry("data layout")
 relaxation = Registry("relaxation")
 hypergradient = Registry("hypergradient")
+curvature = Registry("curvature")
 optimizer = Registry("optimizer")
 schedule = Registry("schedule")
 
@@ -163,6 +164,7 @@ KINDS: dict[str, Registry] = {
         dataset,
         relaxation,
         hypergradient,
+        curvature,
         optimizer,
         schedule,
     )

@@ -10,6 +10,7 @@ from torch import nn
 import nasrestore.losses.contrastive
 import nasrestore.losses.pixel
 import nasrestore.losses.structure
+import nasrestore.losses.variables
 import nasrestore.ops
 import nasrestore.search.hypergradient  # noqa: F401  attaches the factories
 from nasrestore import registry

@@ -6,8 +6,16 @@ from fractions import Fraction
 from typing import Any
 
 from nasrestore import registry
+from nasrestore.graph.catalog_search import (
+    CURVATURES,
+    HYPERGRADIENTS,
+    OPTIMIZERS,
+    RELAXATIONS,
+    SCHEDULES,
+)
 from nasrestore.graph.signature import (
     Layer,
+    LossSignature,
     OperationSignature,
     Parameter,
     Params,
@@ -207,72 +215,12 @@ LOSSES: dict[str, Signature] = {
             "seed": Parameter("int", 0, least=0, doc="of the random backbone"),
         },
     ),
-}
-
-_RATE = Parameter("float", 1e-3, least=0, doc="learning rate")
-_DECAY = Parameter("float", 0.0, least=0, doc="L2 penalty")
-_BETAS = Parameter("floats", (0.9, 0.999), least=0, below=1, length=2, doc="decay of the means")
-OPTIMIZERS: dict[str, Signature] = {
-    "adam": Signature(
-        "Adam",
-        {
-            "rate": _RATE,
-            "betas": _BETAS,
-            "weight_decay": _DECAY,
-        },
+    "weight_decay": LossSignature(
+        "half the sum of squares of a group of parameters", reads="variables"
     ),
-    "adamw": Signature(
-        "Adam with decoupled weight decay",
-        {
-            "rate": _RATE,
-            "betas": _BETAS,
-            "weight_decay": _DECAY,
-        },
+    "architecture_entropy": LossSignature(
+        "entropy of the softmax over each choice's logits, summed (TMICS, L_arc)", reads="variables"
     ),
-    "sgd": Signature(
-        "stochastic gradient descent",
-        {
-            "rate": _RATE,
-            "momentum": Parameter("float", 0.0, least=0, most=1),
-            "weight_decay": _DECAY,
-        },
-    ),
-}
-
-SCHEDULES: dict[str, Signature] = {
-    "constant": Signature("the rate as it is"),
-    "step": Signature(
-        "times the factor after each of the epochs",
-        {
-            "after": Parameter("floats", least=0, doc="epochs (or, without epochs, fractions)"),
-            "factor": Parameter("float", 0.2, least=0, most=1),
-        },
-    ),
-    "cosine": Signature(
-        "half a cosine down to the final share of the rate",
-        {"final": Parameter("float", 0.0, least=0, most=1)},
-    ),
-}
-
-_TEMPERATURE = Parameter("float", 1.0, least=1e-3, doc="divides the logits")
-RELAXATIONS: dict[str, Signature] = {
-    "softmax": Signature(
-        "keep times the softmax over the candidates, capped at 1", {"temperature": _TEMPERATURE}
-    ),
-    "sigmoid": Signature("each candidate by itself", {"temperature": _TEMPERATURE}),
-    "sparsemax": Signature("keep times the projection onto the simplex, capped at 1"),
-    "gumbel_softmax": Signature(
-        "softmax of perturbed logits; hard: zeros and ones forward, soft gradients",
-        {
-            "temperature": _TEMPERATURE,
-            "final_temperature": Parameter("float", None, least=1e-3, doc="at the search's end"),
-            "hard": Parameter("bool", False),
-        },
-    ),
-}
-
-HYPERGRADIENTS: dict[str, Signature] = {
-    "first_order": Signature("the objective's own gradient, with the levels below held fixed"),
 }
 
 METRICS: dict[str, Signature] = {
@@ -304,6 +252,7 @@ for _registry, _signatures in (
     (registry.schedule, SCHEDULES),
     (registry.relaxation, RELAXATIONS),
     (registry.hypergradient, HYPERGRADIENTS),
+    (registry.curvature, CURVATURES),
     (registry.metric, METRICS),
     (registry.dataset, DATASETS),
 ):

@@ -253,3 +253,30 @@ class OperationSignature(Signature):
     resolve: Callable[[Params, int], Params] = _index_free
     parameter_free: bool = False
     pointwise: bool = False
+
+
+@dataclass(frozen=True)
+class HypergradientSignature(Signature):
+    """A hypergradient.
+
+    Args:
+        below: whether the levels below enter it. If not, a variable on which the level's own
+            objective does not depend has no gradient.
+        steps_through: whether gradients go through steps of the lower optimizer where its parameter
+            ``optimizer`` is ``level``, which only some optimizers allow.
+    """
+
+    below: bool = True
+    steps_through: bool = False
+
+
+@dataclass(frozen=True)
+class LossSignature(Signature):
+    """A loss.
+
+    Args:
+        reads: ``output``: called with (output, clean, degraded), N C H W each; ``variables``:
+            called with the tensors of a parameter group by name.
+    """
+
+    reads: Literal["output", "variables"] = "output"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from nasrestore.errors import RunStopped
-from nasrestore.search.hypergradient.problem import Hypergradient, LevelProblem
+from nasrestore.search.hypergradient.curvature import Curvature, reduced
+from nasrestore.search.hypergradient.descent import Descent
+from nasrestore.search.hypergradient.problem import Gradient, Hypergradient, LevelProblem, norm
 from nasrestore.search.objective import Batch, Objective, Terms
+from nasrestore.search.scope import Noise, only, statistics
 
 
 class BatchStream(Protocol):
@@ -35,12 +37,18 @@ class StepRecord:
     Attributes:
         terms: each term of the objective and the ``total``.
         gradient_norm: Euclidean, over all the level's variables, before clipping.
+        direct_norm: of the part with everything below held fixed; ``None`` for the innermost level.
+        record: more that the hypergradient measured, such as a solver's ``residual``.
+        unsolved: what a solver had to say that did not converge.
     """
 
     level: str
     terms: Mapping[str, float]
     gradient_norm: float
     rate: float
+    direct_norm: float | None = None
+    record: Mapping[str, float] = field(default_factory=dict)
+    unsolved: str | None = None
 
 
 @dataclass
@@ -53,6 +61,8 @@ class Level:
         steps: how many it takes each turn.
         start: progress from which it takes part.
         clip: the largest gradient norm; ``None`` for no limit.
+        curvature: how the levels further below than the next respond in its hypergradient; ``None``
+            where there are none.
         keeps_statistics: whether its forward passes move the running statistics of batch
             normalisation; only the innermost level's do.
     """
@@ -68,6 +78,7 @@ class Level:
     start: float = 0.0
     clip: float | None = None
     keeps_statistics: bool = True
+    curvature: Curvature | None = None
     _rates: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,33 +88,65 @@ class Level:
     def network(self) -> nn.Module:
         return self.objective.network
 
-    def problem(self, batch: Batch, progress: float) -> LevelProblem:
-        """The level as a pure function of parameters, on one batch."""
+    def problem(self, progress: float, batch: Batch | None = None) -> LevelProblem:
+        """The level as a pure function of parameters.
 
-        def terms(parameters: Mapping[str, Tensor] | None) -> Terms:
-            return self.objective(batch, progress, parameters)
+        Args:
+            batch: what it reads; default: batches of its own, each drawn when it is first wanted.
+        """
+        batches = _Drawn(self.batches) if batch is None else None
+        noise = Noise(next(iter(self.variables.values())).device)
+
+        def terms(parameters: Mapping[str, Tensor] | None, step: int = 0) -> Terms:
+            read = batch if batches is None else batches[step]
+            assert read is not None
+            if parameters is None:
+                return self.objective(read, progress, None)
+            with noise.same(step):
+                return self.objective(read, progress, parameters)
 
         rate = self._rates[0] * self.schedule(progress)
-        return LevelProblem(self.name, tuple(self.variables), terms, rate)
+        descent = Descent.of(self.optimizer, self.variables, rate)
+        return LevelProblem(self.name, tuple(self.variables), terms, rate, descent, self.steps)
+
+    def gradient(self, progress: float, below: Sequence[Level] = ()) -> Gradient:
+        """The hypergradient on the next batch; nothing but the places in the data moves."""
+        batch = next(self.batches)
+        problem = self.problem(progress, batch)
+        inner = [level.problem(progress) for level in below]
+        if self.curvature is not None and inner:
+            problem, inner[-1] = reduced(problem, inner, self.curvature)
+        parameters = self.objective.parameters()
+        network = self.network
+        with only(parameters, self.variables), statistics(network, moving=self.keeps_statistics):
+            return self.hypergradient(problem, inner, parameters)
 
     def step(self, progress: float, below: Sequence[Level] = ()) -> StepRecord:
         """One step of the optimizer along the hypergradient.
 
         Raises:
-            RunStopped: a term or the gradient is not finite; nothing was changed.
+            RunStopped: a term or the gradient is not finite, or a solver did not converge where it
+                has to; nothing was changed.
         """
-        batch = next(self.batches)
-        inner = [level.problem(batch, progress) for level in below]
-        network = self.network
-        parameters = dict(network.named_parameters())
-        with only(parameters, self.variables), statistics(network, moving=self.keeps_statistics):
-            gradient = self.hypergradient(self.problem(batch, progress), inner, parameters)
+        try:
+            gradient = self.gradient(progress, below)
+        except RunStopped as error:
+            raise RunStopped(f"level {self.name!r}: {error.message}", hint=error.hint) from error
         values = {name: float(part.detach()) for name, part in gradient.terms.parts.items()}
         values["total"] = float(gradient.terms.total.detach())
-        norm = _norm([g for g in gradient.of.values() if g is not None])
-        self._refuse_non_finite(values, norm)
-        rate = self._descend(gradient.of, norm, progress)
-        return StepRecord(self.name, values, norm, rate)
+        size = norm(gradient.of)
+        self._refuse_non_finite(values, size)
+        rate = self._descend(gradient.of, size, progress)
+        direct = norm(gradient.direct) if gradient.direct is not None else size
+        return StepRecord(
+            self.name,
+            values,
+            size,
+            rate,
+            direct_norm=direct if below else None,
+            record=gradient.record,
+            unsolved=gradient.unsolved,
+        )
 
     def _refuse_non_finite(self, values: Mapping[str, float], norm: float) -> None:
         bad = [name for name, value in values.items() if not math.isfinite(value)]
@@ -125,6 +168,7 @@ class Level:
         for group, start in zip(self.optimizer.param_groups, self._rates, strict=True):
             rate = group["lr"] = start * self.schedule(progress)
         self.optimizer.step()
+        self.objective.hyper.project()
         for variable in self.variables.values():
             variable.grad = None
         return rate
@@ -137,42 +181,14 @@ class Level:
         self.batches.load_state_dict(state["batches"])
 
 
-def _norm(gradients: list[Tensor]) -> float:
-    if not gradients:
-        return 0.0
-    norms = torch._foreach_norm(gradients)
-    return float(torch.stack([norm.float() for norm in norms]).norm())
+class _Drawn:
+    """Batches by number, drawn when they are first wanted."""
 
+    def __init__(self, batches: BatchStream) -> None:
+        self._batches = batches
+        self._drawn: list[Batch] = []
 
-@contextmanager
-def only(parameters: Mapping[str, Tensor], names: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, the named parameters alone require gradients: nothing is computed for the others."""
-    before = {name: parameter.requires_grad for name, parameter in parameters.items()}
-    try:
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(name in names)
-        yield
-    finally:
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(before[name])
-
-
-@contextmanager
-def statistics(network: nn.Module, *, moving: bool) -> Iterator[None]:
-    """Inside, batch normalisation normalises by the batch; its running statistics move or stand.
-
-    In eval mode the running statistics would depend on the architecture without a gradient.
-    """
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    was_training = network.training
-    network.train()
-    try:
-        if not moving:
-            for norm in norms:
-                norm.momentum = 0.0
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        network.train(was_training)
+    def __getitem__(self, number: int) -> Batch:
+        while len(self._drawn) <= number:
+            self._drawn.append(next(self._batches))
+        return self._drawn[number]

@@ -1,4 +1,4 @@
-"""A level's objective: named, weighed loss terms on a network's outputs."""
+"""A level's objective: named, weighed loss terms on a network's outputs, or on its variables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from nasrestore.search.hyper import PREFIX, HyperParameters
+from nasrestore.search.scope import statistics
 
 
 class Batch(Protocol):
@@ -24,11 +27,18 @@ class Batch(Protocol):
 
 @dataclass(frozen=True)
 class Term:
-    """One loss in the sum; ``output`` names what it reads of the network."""
+    """One loss in the sum.
+
+    Attributes:
+        weight: by which it is multiplied; the name of a hyper-parameter where that is learned.
+        output: names what it reads of the network.
+        variables: names of the parameters that it reads in place of an output.
+    """
 
     loss: nn.Module
-    weight: float = 1.0
+    weight: float | str = 1.0
     output: str = "restored"
+    variables: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,23 +49,67 @@ class Terms:
     parts: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes of a batch that have a strength, a number or the name of a hyper-parameter.
+
+    Attributes:
+        noise: standard deviation of Gaussian noise on the degraded image, in [0, 1].
+        degradation: share by which the difference between degraded and clean image is enlarged.
+    """
+
+    noise: float | str = 0.0
+    degradation: float | str = 0.0
+
+    def __call__(self, batch: Batch, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The degraded and the clean image; the clean one stays as it is."""
+        degraded, clean = batch.degraded, batch.clean
+        if self.degradation != 0:
+            degraded = degraded + _strength(self.degradation, values) * (degraded - clean)
+        if self.noise != 0:
+            degraded = degraded + _strength(self.noise, values) * torch.randn_like(degraded)
+        return degraded, clean
+
+
+def _full(output: Tensor) -> Tensor:
+    """At least float32, whatever the network ran in."""
+    return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
+
+
+def _strength(given: float | str, values: Mapping[str, Tensor]) -> float | Tensor:
+    return values[given] if isinstance(given, str) else given
+
+
 class Objective:
     """The weighed sum of loss terms of a network on a batch.
 
     Args:
         network: called with (degraded, progress=...), gives named outputs N C H W.
         terms: by name; terms of weight 0 are not computed.
+        hyper: the scalars that weights and strengths may name.
         bf16: whether the network runs under bf16 autocast; losses always see float32.
     """
 
     def __init__(
-        self, network: nn.Module, terms: Mapping[str, Term], *, bf16: bool = False
+        self,
+        network: nn.Module,
+        terms: Mapping[str, Term],
+        *,
+        hyper: HyperParameters | None = None,
+        augmentation: Augmentation | None = None,
+        bf16: bool = False,
     ) -> None:
         self.network = network
         self.terms = {name: term for name, term in terms.items() if term.weight != 0}
         if not self.terms:
             raise ValueError("an objective needs a term whose weight is not zero")
+        self.hyper = HyperParameters() if hyper is None else hyper
+        self.augmentation = Augmentation() if augmentation is None else augmentation
         self.bf16 = bf16
+
+    def parameters(self) -> dict[str, Tensor]:
+        """All that it may depend on by name: the network's parameters and the hyper-parameters."""
+        return {**dict(self.network.named_parameters()), **self.hyper.named()}
 
     def _precision(self, device: torch.device) -> AbstractContextManager[Any]:
         return torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
@@ -70,22 +124,32 @@ class Objective:
 
         Args:
             progress: of the run, in [0, 1].
-            parameters: to use in place of the network's own, by name.
+            parameters: to use in place of its own, by name. The pass is then a pure function of
+                them, in full precision, which derivatives of derivatives need.
         """
-        with self._precision(batch.degraded.device):
-            arguments = {"progress": progress}
-            if parameters is None:
-                outputs = self.network(batch.degraded, **arguments)
-            else:
-                outputs = functional_call(
-                    self.network, dict(parameters), (batch.degraded,), arguments
-                )
+        values = self.hyper.values(parameters) if self.hyper.scalars else {}
+        degraded, clean = self.augmentation(batch, values)
+        outputs = self._outputs(degraded, progress, parameters)
         parts: dict[str, Tensor] = {}
         total: Tensor | None = None
         for name, term in self.terms.items():
-            output = outputs[term.output].float()
-            parts[name] = term.loss(output, batch.clean, batch.degraded)
-            weighed = term.weight * parts[name]
+            if term.variables is None:
+                parts[name] = term.loss(_full(outputs[term.output]), clean, degraded)
+            else:
+                known = self.parameters() if parameters is None else parameters
+                parts[name] = term.loss({key: known[key] for key in term.variables})
+            weighed = _strength(term.weight, values) * parts[name]
             total = weighed if total is None else total + weighed
         assert total is not None
         return Terms(total, parts)
+
+    def _outputs(
+        self, degraded: Tensor, progress: float, parameters: Mapping[str, Tensor] | None
+    ) -> Mapping[str, Tensor]:
+        arguments = {"progress": progress}
+        if parameters is None:
+            with self._precision(degraded.device):
+                return self.network(degraded, **arguments)  # type: ignore[no-any-return]
+        own = {name: value for name, value in parameters.items() if not name.startswith(PREFIX)}
+        with statistics(self.network, moving=False):
+            return functional_call(self.network, own, (degraded,), arguments)  # type: ignore[no-any-return]

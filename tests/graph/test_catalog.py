@@ -15,6 +15,7 @@ import nasrestore.assemble.chain
 import nasrestore.losses.contrastive
 import nasrestore.losses.pixel
 import nasrestore.losses.structure
+import nasrestore.losses.variables
 import nasrestore.network.relaxation
 import nasrestore.ops
 import nasrestore.search.hypergradient
@@ -142,6 +143,7 @@ BUILT_IN: list[tuple[registry.Registry, Mapping[str, Signature]]] = [
     (registry.schedule, catalog.SCHEDULES),
     (registry.relaxation, catalog.RELAXATIONS),
     (registry.hypergradient, catalog.HYPERGRADIENTS),
+    (registry.curvature, catalog.CURVATURES),
 ]
 GIVEN = {"in_channels", "variables"}  # not of the file
 

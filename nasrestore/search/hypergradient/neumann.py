@@ -1,0 +1,49 @@
+"""Implicit differentiation by a truncated Neumann series.
+
+Lorraine, Vicol and Duvenaud 2020, "Optimizing millions of hyperparameters by implicit
+differentiation", Algorithm 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasrestore.registry import hypergradient
+from nasrestore.search.hypergradient.implicit import implicit_gradient, judged
+from nasrestore.search.hypergradient.problem import Gradient, LevelProblem, Parameters
+from nasrestore.search.hypergradient.solve import neumann_series
+
+
+@hypergradient("neumann")
+class Neumann:
+    """``F_a - g_aw u`` with ``u = rate * sum_k (I - rate g_ww)^k F_w``, k from 0 to ``terms`` - 1.
+
+    Args:
+        terms: summands, the first of which is ``F_w`` itself.
+        rate: below two over the largest eigenvalue of ``g_ww``; default: the lower level's
+            learning rate.
+        tolerance: relative residual up to which it counts as solved.
+        unsolved: ``go_on`` or ``stop``.
+    """
+
+    def __init__(
+        self,
+        terms: int = 20,
+        rate: float | None = None,
+        tolerance: float = 1.0,
+        unsolved: str = "go_on",
+    ) -> None:
+        self.terms, self.rate = terms, rate
+        self.tolerance, self.unsolved = tolerance, unsolved
+
+    def __call__(
+        self, level: LevelProblem, below: Sequence[LevelProblem], parameters: Parameters
+    ) -> Gradient:
+        rate = below[-1].rate if self.rate is None else self.rate
+        gradient, solution = implicit_gradient(
+            level,
+            below,
+            parameters,
+            lambda product, v: neumann_series(product, v, self.terms, rate),
+        )
+        return judged(gradient, solution, self.tolerance, self.unsolved)
