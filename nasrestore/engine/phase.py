@@ -93,6 +93,7 @@ def set_precision(loop: Loop, precision: str) -> None:
 def _moment(loop: Loop) -> dict[str, Any]:
     return {
         "network": loop.network.state_dict(),
+        "hyper": loop.hyper.state_dict(),
         "levels": {level.name: level.state_dict() for level in loop.levels},
         "random": random_state(),
     }
@@ -100,6 +101,7 @@ def _moment(loop: Loop) -> dict[str, Any]:
 
 def _restore(loop: Loop, state: dict[str, Any]) -> None:
     loop.network.load_state_dict(state["network"])
+    loop.hyper.load_state_dict(state["hyper"])
     for level in loop.levels:
         level.load_state_dict(state["levels"][level.name])
     set_random_state(state["random"])

@@ -40,6 +40,7 @@ class StepRecord:
         direct_norm: of the part with everything below held fixed; ``None`` for the innermost level.
         record: more that the hypergradient measured, such as a solver's ``residual``.
         unsolved: what a solver had to say that did not converge.
+        silent: the variables whose gradient was zero, or on which nothing depended.
     """
 
     level: str
@@ -49,6 +50,7 @@ class StepRecord:
     direct_norm: float | None = None
     record: Mapping[str, float] = field(default_factory=dict)
     unsolved: str | None = None
+    silent: tuple[str, ...] = ()
 
 
 @dataclass
@@ -134,7 +136,7 @@ class Level:
             raise RunStopped(f"level {self.name!r}: {error.message}", hint=error.hint) from error
         values = {name: float(part.detach()) for name, part in gradient.terms.parts.items()}
         values["total"] = float(gradient.terms.total.detach())
-        size = norm(gradient.of)
+        size, silent = _sizes(gradient.of)
         self._refuse_non_finite(values, size)
         rate = self._descend(gradient.of, size, progress)
         direct = norm(gradient.direct) if gradient.direct is not None else size
@@ -146,6 +148,7 @@ class Level:
             direct_norm=direct if below else None,
             record=gradient.record,
             unsolved=gradient.unsolved,
+            silent=silent,
         )
 
     def _refuse_non_finite(self, values: Mapping[str, float], norm: float) -> None:
@@ -179,6 +182,18 @@ class Level:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
+
+
+def _sizes(gradients: Mapping[str, Tensor | None]) -> tuple[float, tuple[str, ...]]:
+    """The Euclidean norm of all, and the names of those that are zero or not there."""
+    there = {name: gradient for name, gradient in gradients.items() if gradient is not None}
+    if not there:
+        return 0.0, tuple(gradients)
+    norms = torch.stack([one.float() for one in torch._foreach_norm(list(there.values()))])
+    # One transfer for all of them: on a GPU each would wait for everything before it.
+    *each, whole = torch.cat([norms, norms.norm().reshape(1)]).tolist()
+    heard = {name for name, size in zip(there, each, strict=True) if size != 0}
+    return whole, tuple(name for name in gradients if name not in heard)
 
 
 class _Drawn:

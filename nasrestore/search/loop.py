@@ -19,6 +19,7 @@ from nasrestore.runtime.checkpoint import (
     set_random_state,
 )
 from nasrestore.runtime.runlog import RunLog
+from nasrestore.search.hyper import PREFIX, HyperParameters
 from nasrestore.search.level import Level, StepRecord
 from nasrestore.search.schedule import Plan, Replanner
 
@@ -88,6 +89,12 @@ class Loop:
     turn: int = 0
     elapsed: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
+    _unsolved: set[str] = field(default_factory=set, init=False)
+
+    @property
+    def hyper(self) -> HyperParameters:
+        """The scalars outside the network; all levels share them."""
+        return self.levels[0].objective.hyper
 
     @property
     def plan(self) -> Plan:
@@ -103,6 +110,7 @@ class Loop:
             "elapsed": self.elapsed,
             "plan": self.replanner.state_dict(),
             "network": self.network.state_dict(),
+            "hyper": self.hyper.state_dict(),
             "levels": {level.name: level.state_dict() for level in self.levels},
             "random": random_state(),
             "extra": dict(self.extra),
@@ -113,6 +121,7 @@ class Loop:
         self.elapsed = float(state["elapsed"])
         self.replanner.load_state_dict(state["plan"])
         self.network.load_state_dict(state["network"])
+        self.hyper.load_state_dict(state.get("hyper", {}))
         for level in self.levels:
             level.load_state_dict(state["levels"][level.name])
         set_random_state(state["random"])
@@ -174,18 +183,29 @@ class Loop:
             for _ in range(level.steps):
                 began = time.monotonic()
                 record = self._step(level, progress, self.levels[:index])
-                self.log.step(
-                    self.turn,
-                    level.name,
-                    record.terms,
-                    phase=self.phase,
-                    gradient_norm=record.gradient_norm,
-                    rate=record.rate,
-                    seconds=round(time.monotonic() - began, 5),
-                )
+                self._log(level, record, time.monotonic() - began)
                 records.append(record)
         self.turn += 1
         return records
+
+    def _log(self, level: Level, record: StepRecord, seconds: float) -> None:
+        fields: dict[str, Any] = {"rate": record.rate, "seconds": round(seconds, 5)}
+        if record.direct_norm is None:
+            fields["gradient_norm"] = record.gradient_norm
+        else:
+            fields["gradient_norm"] = record.direct_norm
+            fields["hypergradient_norm"] = record.gradient_norm
+        hyper = self.hyper.plain_values()
+        if hyper and any(name.startswith(PREFIX) for name in level.variables):
+            fields["hyper"] = hyper
+        self.log.step(
+            self.turn, level.name, record.terms, phase=self.phase, **fields, **record.record
+        )
+        if record.unsolved is not None and level.name not in self._unsolved:
+            self._unsolved.add(level.name)  # the log has every residual; words once are enough
+            text = f"level {level.name!r}: {record.unsolved}"
+            self.log.event("unsolved", phase=self.phase, turn=self.turn, text=text)
+            self.observer.message(text)
 
     def _step(self, level: Level, progress: float, below: Sequence[Level]) -> StepRecord:
         try:
