@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -96,9 +96,9 @@ class HyperParameters(nn.Module):
         return {name: float(value) for name, value in self.values().items()}
 
     @torch.no_grad()
-    def project(self) -> None:
-        """Puts every variable back into its range."""
+    def project(self, names: Container[str]) -> None:
+        """Puts those of the named variables that are its own back into their ranges."""
         for name, scalar in self.scalars.items():
             least, most = scalar.limits()
-            if least is not None or most is not None:
+            if PREFIX + name in names and not (least is None and most is None):
                 self.raw[name].clamp_(least, most)

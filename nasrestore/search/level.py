@@ -67,6 +67,7 @@ class Level:
             where there are none.
         keeps_statistics: whether its forward passes move the running statistics of batch
             normalisation; only the innermost level's do.
+        watch: sees every batch that a step begins with.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Level:
     clip: float | None = None
     keeps_statistics: bool = True
     curvature: Curvature | None = None
+    watch: Callable[[Batch], None] | None = None
     _rates: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +116,8 @@ class Level:
     def gradient(self, progress: float, below: Sequence[Level] = ()) -> Gradient:
         """The hypergradient on the next batch; nothing but the places in the data moves."""
         batch = next(self.batches)
+        if self.watch is not None:
+            self.watch(batch)
         problem = self.problem(progress, batch)
         inner = [level.problem(progress) for level in below]
         if self.curvature is not None and inner:
@@ -171,7 +175,7 @@ class Level:
         for group, start in zip(self.optimizer.param_groups, self._rates, strict=True):
             rate = group["lr"] = start * self.schedule(progress)
         self.optimizer.step()
-        self.objective.hyper.project()
+        self.objective.hyper.project(self.variables)
         for variable in self.variables.values():
             variable.grad = None
         return rate

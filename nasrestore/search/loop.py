@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +65,42 @@ class Silent:
         return None
 
 
+class Monitor(Protocol):
+    """Whoever watches a run's health, and stops it where it is hopeless."""
+
+    def begin(self, network: nn.Module, levels: Sequence[Level]) -> None:
+        """Looks at a run before its first turn, or its first after a resumption.
+
+        Raises:
+            RunStopped: something is wrong from the start.
+        """
+        ...
+
+    def step(self, level: Level, progress: float, below: Sequence[Level]) -> StepRecord:
+        """Lets a level take its step, and looks at what it did.
+
+        Raises:
+            RunStopped: as the level's own step, or what it did is wrong.
+        """
+        ...
+
+    def ends(self, turn: int, progress: float) -> bool:
+        """Whether the run is to end regularly after ``turn`` turns."""
+        ...
+
+    def end(self) -> None:
+        """Looks back at a run that has ended.
+
+        Raises:
+            RunStopped: nothing may be decided by it.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 @dataclass
 class Loop:
     """Turns of a chain of levels until the plan is done.
@@ -75,6 +112,7 @@ class Loop:
         checkpoint_seconds: time between two.
         should_stop: asked after every turn; a checkpoint is written before the loop leaves.
         extra: more to keep in every checkpoint.
+        monitor: watches every step; ``None`` for nobody.
     """
 
     phase: str
@@ -89,6 +127,7 @@ class Loop:
     turn: int = 0
     elapsed: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
+    monitor: Monitor | None = None
     _unsolved: set[str] = field(default_factory=set, init=False)
 
     @property
@@ -114,6 +153,7 @@ class Loop:
             "levels": {level.name: level.state_dict() for level in self.levels},
             "random": random_state(),
             "extra": dict(self.extra),
+            "monitor": {} if self.monitor is None else self.monitor.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -126,6 +166,8 @@ class Loop:
             level.load_state_dict(state["levels"][level.name])
         set_random_state(state["random"])
         self.extra = dict(state["extra"])
+        if self.monitor is not None:
+            self.monitor.load_state_dict(state.get("monitor", {}))
 
     def save(self) -> Path:
         """A checkpoint of this moment."""
@@ -154,13 +196,18 @@ class Loop:
         """Turns until the plan is done; a checkpoint at its end.
 
         Raises:
-            RunStopped: a loss is not finite; the last good checkpoint is named.
+            RunStopped: a loss is not finite, or the monitor found something hopeless; the last good
+                checkpoint is named.
             Interrupted: asked to stop; a checkpoint was written.
         """
         saved = time.monotonic()
+        if self.monitor is not None:
+            with self._stops_told():
+                self.monitor.begin(self.network, self.levels)
         while self.turn < self.plan.total:
             began = time.monotonic()
             records = self._turn()
+            self._end_early()
             self.elapsed += time.monotonic() - began
             self._replan()
             self._report(records)
@@ -172,6 +219,9 @@ class Loop:
                 self.save()
                 saved = time.monotonic()
         self.save()
+        if self.monitor is not None:
+            with self._stops_told():
+                self.monitor.end()
 
     def _turn(self) -> list[StepRecord]:
         """Each level's steps; those whose start has not come yet stand by."""
@@ -208,8 +258,16 @@ class Loop:
             self.observer.message(text)
 
     def _step(self, level: Level, progress: float, below: Sequence[Level]) -> StepRecord:
-        try:
+        with self._stops_told():
+            if self.monitor is not None:
+                return self.monitor.step(level, progress, below)
             return level.step(progress, below)
+
+    @contextmanager
+    def _stops_told(self) -> Iterator[None]:
+        """Inside, what stops the run is logged, and raised with its place in the run."""
+        try:
+            yield
         except RunStopped as error:
             self.log.event("stopped", phase=self.phase, turn=self.turn, reason=error.message)
             raise self.stopped(error) from error
@@ -220,7 +278,7 @@ class Loop:
         good = "no checkpoint was written yet" if last is None else f"last good one: {last}"
         return RunStopped(
             f"{self.phase} turn {self.turn}: {error.message}; {good}",
-            hint="lower the learning rate, or set precision=fp32",
+            hint=error.hint or "lower the learning rate, or set precision=fp32",
         )
 
     def _replan(self) -> None:
@@ -228,6 +286,15 @@ class Loop:
         plan = self.replanner.update(self.turn, self.elapsed)
         if plan.total != before:
             self.log.event("replanned", phase=self.phase, turn=self.turn, total=plan.total)
+
+    def _end_early(self) -> None:
+        """Ends the plan here where the monitor says so."""
+        plan = self.plan
+        if self.monitor is None or not self.monitor.ends(self.turn, plan.progress(self.turn)):
+            return
+        if self.turn < plan.total:
+            self.replanner.plan = plan.replanned(self.turn, self.turn)
+            self.log.event("ended_early", phase=self.phase, turn=self.turn, of=plan.total)
 
     def _report(self, records: Sequence[StepRecord]) -> None:
         left = self.elapsed / self.turn * (self.plan.total - self.turn)
