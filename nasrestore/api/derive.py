@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasrestore.api.phases import Options, set_up
 from nasrestore.api.run import (
@@ -25,7 +26,8 @@ from nasrestore.runtime.runfolder import MEASURED, RunFolder, read_result, updat
 if TYPE_CHECKING:
     import torch
 
-    from nasrestore.network.build import GraphNetwork
+    from nasrestore.runtime.checkpoint import Checkpoint
+    from nasrestore.search.objective import Batch, Objective
 
 JUDGED_BATCHES = 8
 
@@ -82,7 +84,7 @@ def derive(
         turn = checkpoint.step
         notes = list(write_genotype(opened.folder, opened.prepared, decided[0], turn))
         opened = open_recipe(opened.folder)
-        gap = _carry(opened, state, options, device)
+        gap = _carry(opened, checkpoint, options, device)
         decisions = {k: list(v) for k, v in decided[0].genotype.decisions.items()}
         update_result(
             opened.folder,
@@ -133,17 +135,17 @@ def _strengths(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, lis
 
 
 def _carry(
-    opened: OpenRun, state: dict[str, torch.Tensor], options: Options, device: str | None
+    opened: OpenRun, checkpoint: Checkpoint, options: Options, device: str | None
 ) -> dict[str, float]:
     """Carries weights over, estimates statistics, judges both networks, saves the derived one."""
     import torch
 
     from nasrestore.assemble.data import open_splits
-    from nasrestore.assemble.network import device_named, supernet
+    from nasrestore.assemble.network import device_named, hyper_parameters, objective, supernet
     from nasrestore.engine.statistics import estimate_statistics
     from nasrestore.runtime.checkpoint import save_checkpoint
 
-    recipe = opened.prepared.recipe
+    recipe, state = opened.prepared.recipe, checkpoint["network"]
     place = device_named(device or recipe.device)
     set_up(recipe, place)
     splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
@@ -158,10 +160,10 @@ def _carry(
     whole.to(place, memory_format=torch.channels_last)
     estimate_statistics(whole, batches)
     patches = [next(judged) for _ in range(JUDGED_BATCHES)]
-    objective = levels[-1].objective
+    hyper = hyper_parameters(recipe, checkpoint.get("hyper")).to(place)
     found = {
-        "supernet": _judge(opened, objective, whole, patches, place),
-        "derived": _judge(opened, objective, network, patches, place),
+        name: _judge(objective(recipe, levels[-1].objective, one, place, hyper), patches)
+        for name, one in (("supernet", whole), ("derived", network))
     }
     found["gap"] = found["derived"] - found["supernet"]
     content = {
@@ -172,15 +174,11 @@ def _carry(
     return found
 
 
-def _judge(
-    opened: OpenRun, objective_name: str, network: GraphNetwork, patches: Any, device: Any
-) -> float:
+def _judge(objective: Objective, patches: Sequence[Batch]) -> float:
+    """Its mean over the batches, with the network's running statistics."""
     import torch
 
-    from nasrestore.assemble.network import objective
-
-    made = objective(opened.prepared.recipe, objective_name, network, device)
-    network.eval()
+    objective.network.eval()
     with torch.no_grad():
-        values = [float(made(batch, 1.0).total) for batch in patches]
+        values = [float(objective(batch, 1.0).total) for batch in patches]
     return sum(values) / len(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,17 @@ def make_levels(
     network: GraphNetwork,
     splits: Splits,
     device: torch.device,
+    hyper_state: Mapping[str, torch.Tensor] | None = None,
 ) -> list[Level]:
-    """The chain of a phase on a network, which moves to the device."""
+    """The chain of a phase on a network, which moves to the device.
+
+    Args:
+        hyper_state: the scalars outside the network as a search left them; default: their start.
+    """
     import torch
 
     from nasrestore.assemble.chain import chain
+    from nasrestore.assemble.network import hyper_parameters
 
     network.to(device, memory_format=torch.channels_last)
     order = [level.name for level in phase.levels]
@@ -74,7 +80,8 @@ def make_levels(
     def stream(level: LevelSpec) -> BatchStream:
         return splits.stream(level, recipe.seed + offset + order.index(level.name))
 
-    return chain(recipe, phase, network, stream, device)
+    hyper = hyper_parameters(recipe, hyper_state).to(device)
+    return chain(recipe, phase, network, hyper, stream, device)
 
 
 def make_loop(
@@ -194,4 +201,5 @@ def summary(loop: Loop, recipe: RecipeSpec) -> dict[str, Any]:
         "seed": recipe.seed,
         "budget": loop.replanner.budget_seconds,
         "environment": environment(),
+        **({"hyper": loop.hyper.plain_values()} if loop.hyper.scalars else {}),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,8 +173,8 @@ def _train(
     splits.check_disjoint()
     for note in splits.notes:
         options.observer.message(note)
-    network = _initial(planned, weights, options)
-    levels = make_levels("train", recipe, recipe.train, network, splits, place)
+    network, hyper = _initial(planned, weights, options)
+    levels = make_levels("train", recipe, recipe.train, network, splits, place, hyper)
     opened = make_run()
     run = opened.folder
     with run.locked(), RunLog(run.log, run.tensorboard / "train") as log:
@@ -196,17 +196,30 @@ def _train(
     return TrainResult(run, result)
 
 
-def _initial(planned: OpenRun, weights: str, options: Options) -> GraphNetwork:
-    """The network before its first step."""
+def _initial(
+    planned: OpenRun, weights: str, options: Options
+) -> tuple[GraphNetwork, Mapping[str, Any] | None]:
+    """The network before its first step, and the hyper-parameters that a search found.
+
+    The latter hold even where the weights are fresh: they are settings that were searched.
+    """
     from nasrestore.assemble.network import plain_network
     from nasrestore.runtime.checkpoint import latest_checkpoint
 
-    if weights == "search":
-        if latest_checkpoint(planned.folder.checkpoints_search) is not None:
-            state = searched(planned, options.observer.message)["network"]
-            return carried_network(planned, state)
-        options.observer.message("no search in this run: training starts from fresh weights")
-    return plain_network(planned.derived)
+    tell = options.observer.message
+    if latest_checkpoint(planned.folder.checkpoints_search) is None:
+        if weights == "search":
+            tell("no search in this run: training starts from fresh weights")
+        if planned.prepared.recipe.hyper:
+            tell("no search in this run: hyper-parameters stay at their start")
+        return plain_network(planned.derived), None
+    if weights == "search" or planned.prepared.recipe.hyper:
+        checkpoint = searched(planned, tell)
+        found = checkpoint.get("hyper")
+        if weights == "search":
+            return carried_network(planned, checkpoint["network"]), found
+        return plain_network(planned.derived), found
+    return plain_network(planned.derived), None
 
 
 def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> None:

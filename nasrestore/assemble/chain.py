@@ -11,10 +11,11 @@ import nasrestore.search.schedule  # noqa: F401  attaches the factories
 from nasrestore import registry
 from nasrestore.assemble.network import make, objective
 from nasrestore.errors import NasRestoreError
-from nasrestore.graph.recipe_check import named
+from nasrestore.graph.named import named
 from nasrestore.network.build import GraphNetwork
+from nasrestore.search.hyper import HyperParameters
 from nasrestore.search.level import BatchStream, Level
-from nasrestore.search.objective import Objective
+from nasrestore.search.objective import Augmentation, Objective
 from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec
 
 
@@ -53,20 +54,22 @@ def chain(
     recipe: RecipeSpec,
     phase: PhaseSpec,
     network: GraphNetwork,
+    hyper: HyperParameters,
     streams: Callable[[LevelSpec], BatchStream],
     device: torch.device,
 ) -> list[Level]:
     """The levels of a phase, innermost first.
 
     Args:
+        hyper: the scalars outside the network, on the device.
         streams: gives the batches of a level.
     """
-    groups = network.parameter_groups()
+    groups = {**network.parameter_groups(), **hyper.groups()}
     objectives: dict[str, Objective] = {}
     levels = []
     for i, spec in enumerate(phase.levels):
         if spec.objective not in objectives:
-            objectives[spec.objective] = objective(recipe, spec.objective, network, device)
+            objectives[spec.objective] = objective(recipe, spec.objective, network, device, hyper)
         variables = _variables(spec, groups)
         if not variables:
             raise NasRestoreError(
@@ -77,13 +80,16 @@ def chain(
             Level(
                 name=spec.name,
                 variables=variables,
-                objective=objectives[spec.objective],
+                objective=_augmented(objectives[spec.objective], spec),
                 batches=streams(spec),
                 optimizer=make(
                     registry.optimizer, spec.optimizer, variables=list(variables.values())
                 ),
                 schedule=schedule(phase, spec),
                 hypergradient=make(registry.hypergradient, spec.hypergradient),
+                curvature=None
+                if spec.curvature is None
+                else make(registry.curvature, spec.curvature),
                 steps=spec.steps,
                 start=spec.start / phase.epochs if phase.epochs else spec.start,
                 clip=spec.clip,
@@ -91,6 +97,14 @@ def chain(
             )
         )
     return levels
+
+
+def _augmented(shared: Objective, level: LevelSpec) -> Objective:
+    """The objective with the level's own augmentation; its losses stay shared."""
+    if level.augment is None:
+        return shared
+    augmentation = Augmentation(level.augment.noise, level.augment.degradation)
+    return Objective(shared.network, shared.terms, hyper=shared.hyper, augmentation=augmentation)
 
 
 def _variables(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 import nasrestore.losses.contrastive
 import nasrestore.losses.pixel
@@ -17,10 +17,12 @@ from nasrestore import registry
 from nasrestore.errors import NasRestoreError, raise_all
 from nasrestore.graph.expand import Problems
 from nasrestore.graph.ir import SearchGraph
-from nasrestore.graph.recipe_check import named, parameters
+from nasrestore.graph.named import named, parameters
+from nasrestore.graph.reach import reads_variables
 from nasrestore.network.build import GraphNetwork, build
+from nasrestore.search.hyper import HyperParameters, HyperScalar
 from nasrestore.search.objective import Objective, Term
-from nasrestore.spec.recipe import NamedSpec, RecipeSpec
+from nasrestore.spec.recipe import HyperSpec, NamedSpec, RecipeSpec
 
 
 def device_named(name: str) -> torch.device:
@@ -71,8 +73,32 @@ def plain_network(graph: SearchGraph) -> GraphNetwork:
     return build(graph, registry.operation.factories())
 
 
-def objective(recipe: RecipeSpec, name: str, network: nn.Module, device: torch.device) -> Objective:
+def hyper_parameters(
+    recipe: RecipeSpec, state: Mapping[str, torch.Tensor] | None = None
+) -> HyperParameters:
+    """The scalars outside the network, at their start or as a checkpoint has them."""
+
+    def scalar(name: str, spec: HyperSpec) -> HyperScalar:
+        least, most = spec.range or (None, None)
+        return HyperScalar(name, spec.start, least, most, spec.transform, spec.group)
+
+    made = HyperParameters(scalar(name, spec) for name, spec in recipe.hyper.items())
+    if state:
+        made.load_state_dict(dict(state))
+    return made
+
+
+def objective(
+    recipe: RecipeSpec,
+    name: str,
+    network: GraphNetwork,
+    device: torch.device,
+    hyper: HyperParameters | None = None,
+) -> Objective:
     """An objective of the recipe on a network; terms of weight 0 are never made.
+
+    Args:
+        hyper: the scalars that weights may name; default: the recipe's, at their start.
 
     Raises:
         NasRestoreError: a term needs weights that are not there.
@@ -86,5 +112,10 @@ def objective(recipe: RecipeSpec, name: str, network: nn.Module, device: torch.d
         values = parameters(registry.loss, loss, at, spec.params, problems)
         raise_all(problems.errors)
         made = registry.loss.factory(loss)(**(values or {})).to(device)
-        terms[loss] = Term(made, spec.weight, spec.output)
-    return Objective(network, terms)
+        group = None if not reads_variables(loss) else spec.variables or "weights"
+        read = None if group is None else tuple(network.parameter_groups().get(group, ()))
+        if read == ():
+            continue  # a group that a derived network has no more, such as its decided logits
+        terms[loss] = Term(made, spec.weight, spec.output, read)
+    known = hyper_parameters(recipe).to(device) if hyper is None else hyper
+    return Objective(network, terms, hyper=known)

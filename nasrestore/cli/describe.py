@@ -125,7 +125,9 @@ def _noun(choice: Facts) -> str:
 
 def recipe_facts(prepared: Prepared) -> Facts:
     """A recipe's name and phases: which level owns what, and what stays as it is."""
-    recipe, groups = prepared.recipe, parameter_groups(prepared.graph)
+    recipe = prepared.recipe
+    scalars = [scalar.group for scalar in recipe.hyper.values()]
+    groups = [*parameter_groups(prepared.graph), *dict.fromkeys(scalars)]
     trained = [group for group in groups if group != ARCHITECTURE]
     return {
         "recipe": recipe.recipe,
@@ -156,6 +158,7 @@ def _level_facts(level: LevelSpec) -> Facts:
         "data": level.data,
         "optimizer": level.optimizer.name,
         "hypergradient": level.hypergradient.name,
+        "curvature": None if level.curvature is None else level.curvature.name,
         "steps": level.steps,
     }
 
@@ -178,7 +181,10 @@ def level_sentence(level: Facts) -> str:
     """Which parameters a level owns, and by what it moves them."""
     owned = ", ".join(level["variables"])
     steps = "" if level["steps"] == 1 else f", {level['steps']} steps a turn"
+    method = "" if level["hypergradient"] == "first_order" else f", {level['hypergradient']}"
+    if level["curvature"] is not None:
+        method += f" ({level['curvature']} further below)"
     return (
         f"level {level['name']} owns {owned}: {level['objective']} on {level['data']} data, "
-        f"{level['optimizer']}{steps}"
+        f"{level['optimizer']}{steps}{method}"
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import nasrestore.graph.catalog  # noqa: F401  declares the built-in names
+from nasrestore import registry
+from nasrestore.graph.hyper_check import strengths_of_level, strengths_of_term
 from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.signature import HypergradientSignature, LossSignature
 from nasrestore.graph.values import Problems
 from nasrestore.spec.recipe import LevelSpec, RecipeSpec
 
@@ -39,36 +43,103 @@ def groups_behind(graph: SearchGraph, outputs: Iterable[str]) -> set[str]:
 def check_dependence(recipe: RecipeSpec, graph: SearchGraph, problems: Problems) -> None:
     """Adds levels that cannot learn, and a search that decides nothing although there are choices."""
     search = recipe.search.levels
-    if graph.choices and not any(ARCHITECTURE in _owned(level) for level in search):
+    if graph.choices and not any(ARCHITECTURE in owned(level) for level in search):
         names = ", ".join(choice.name for choice in graph.choices[:3])
         problems.add(
             recipe.search.tree.at("levels"),
             f"no level owns {ARCHITECTURE!r}: nothing would be decided for {names}",
             "give a level variables: architecture",
         )
-    for level in [*search, *recipe.train.levels]:
-        _check_level(recipe, level, graph, problems)
+    for levels in (search, recipe.train.levels):
+        for i, level in enumerate(levels):
+            _check_level(recipe, level, levels[:i], graph, problems)
 
 
 def _check_level(
-    recipe: RecipeSpec, level: LevelSpec, graph: SearchGraph, problems: Problems
+    recipe: RecipeSpec,
+    level: LevelSpec,
+    below: Sequence[LevelSpec],
+    graph: SearchGraph,
+    problems: Problems,
 ) -> None:
-    terms = recipe.objectives[level.objective].values()
-    outputs = {term.output for term in terms if term.weight != 0}
-    reached = groups_behind(graph, outputs)
+    direct = _behind(recipe, level, graph)
+    entering = _entering(level, below)
+    reached = direct.union(*(_behind(recipe, one, graph) for one in entering))
     there = {node.group for node in graph.nodes} | {edge.group for edge in graph.edges}
     there |= {ARCHITECTURE} if graph.choices else set()  # a removed group has nothing to learn
-    owned = _owned(level)
-    for i, group in enumerate(owned):
+    at = level.tree.at("variables")
+    for i, group in enumerate(owned(level)):
+        place = at if isinstance(level.variables, str) else at.at(i)
+        scalars = [name for name, scalar in recipe.hyper.items() if scalar.group == group]
+        for name in scalars:
+            if f"${name}" not in reached:
+                message = f"the hyper-parameter {name!r} would have no gradient: "
+                message += _why(level, below, entering)
+                problems.add(place, message, _way_out(level, below))
         if group in there - reached:
-            at = level.tree.at("variables")
+            outputs = ", ".join(sorted(_outputs(recipe, level)))
+            message = f"objective {level.objective!r} does not depend on the group {group!r}: its "
+            message += f"gradient would be zero (it reads {outputs or 'no output'})"
             problems.add(
-                at if isinstance(level.variables, str) else at.at(i),
-                f"objective {level.objective!r} does not depend on the group {group!r}: its "
-                f"gradient would be zero (it reads {', '.join(sorted(outputs))})",
+                place,
+                message,
                 "choose an objective on an output that the group leads to, or leave the group out",
             )
 
 
-def _owned(level: LevelSpec) -> list[str]:
+def _why(level: LevelSpec, below: Sequence[LevelSpec], entering: Sequence[LevelSpec]) -> str:
+    method = level.hypergradient.name
+    if not entering:
+        held = ", and first_order holds the levels below fixed" if below else ""
+        return f"objective {level.objective!r} does not use it{held}"
+    names = " nor in ".join(repr(one.name) for one in entering)
+    frozen = below[:-1] if len(entering) < len(below) else []
+    rest = f" (curvature frozen holds {', '.join(one.name for one in frozen)})" if frozen else ""
+    return f"it is neither in {level.objective!r} nor, under {method}, in {names}{rest}"
+
+
+def _way_out(level: LevelSpec, below: Sequence[LevelSpec]) -> str:
+    if level.hypergradient.name == "first_order" and below:
+        return "give the level a hypergradient that sees the levels below, such as unrolled"
+    return (
+        "use it in an objective of this level or of one below that enters, or let no level own it"
+    )
+
+
+def _entering(level: LevelSpec, below: Sequence[LevelSpec]) -> list[LevelSpec]:
+    """The levels below whose objectives enter the level's hypergradient."""
+    if not below or level.hypergradient.name not in registry.hypergradient:
+        return []
+    signature = registry.hypergradient.signature(level.hypergradient.name)
+    if isinstance(signature, HypergradientSignature) and not signature.below:
+        return []
+    frozen = level.curvature is None or level.curvature.name == "frozen"
+    return list(below[-1:] if frozen else below)
+
+
+def _outputs(recipe: RecipeSpec, level: LevelSpec) -> set[str]:
+    terms = recipe.objectives[level.objective].items()
+    return {t.output for loss, t in terms if t.weight != 0 and not reads_variables(loss)}
+
+
+def _behind(recipe: RecipeSpec, level: LevelSpec, graph: SearchGraph) -> set[str]:
+    """What a level's objective depends on: groups, and scalars as ``$NAME``."""
+    found = groups_behind(graph, _outputs(recipe, level))
+    for loss, term in recipe.objectives[level.objective].items():
+        if term.weight != 0 and reads_variables(loss):
+            found.add(term.variables or "weights")
+        found |= {f"${name}" for name in strengths_of_term(term)}
+    return found | {f"${name}" for name in strengths_of_level(level)}
+
+
+def reads_variables(loss: str) -> bool:
+    """Whether a loss reads a parameter group in place of an output."""
+    if loss not in registry.loss:
+        return False
+    signature = registry.loss.signature(loss)
+    return isinstance(signature, LossSignature) and signature.reads == "variables"
+
+
+def owned(level: LevelSpec) -> list[str]:
+    """The parameter groups that a level owns."""
     return [level.variables] if isinstance(level.variables, str) else level.variables

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-import nasrestore.graph.catalog  # noqa: F401  declares the built-in names
 from nasrestore import registry
-from nasrestore.errors import NasRestoreError, SpecError, raise_all
-from nasrestore.graph import values
+from nasrestore.errors import SpecError, raise_all
+from nasrestore.graph.hyper_check import check_hyper, check_strength
 from nasrestore.graph.ir import SearchGraph
-from nasrestore.graph.reach import ARCHITECTURE, check_dependence
-from nasrestore.graph.signature import Signature, SignatureError
-from nasrestore.graph.values import NO_CONSTANTS, Problems
-from nasrestore.registry import Registry, did_you_mean
+from nasrestore.graph.level_check import SpaceNames, check_levels
+from nasrestore.graph.named import known, named, parameters
+from nasrestore.graph.reach import ARCHITECTURE, check_dependence, reads_variables
+from nasrestore.graph.values import Problems
+from nasrestore.registry import did_you_mean
 from nasrestore.spec.parts import Part, RecipeParts, read_recipe_parts, recipe_parts_of
-from nasrestore.spec.recipe import DataSpec, LevelSpec, NamedSpec, PhaseSpec, RecipeSpec, TermSpec
+from nasrestore.spec.recipe import DataSpec, LevelSpec, PhaseSpec, RecipeSpec, TermSpec
 from nasrestore.spec.source import Tree
-
-
-@dataclass(frozen=True)
-class SpaceNames:
-    """What a recipe may name of its space; ``None`` where an error leaves it open."""
-
-    name: str
-    outputs: Sequence[str] | None
-    groups: Sequence[str] | None
 
 
 def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
@@ -82,13 +71,14 @@ def names_in(space: Tree | None) -> SpaceNames:
 def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
     """Everything that is wrong with a recipe beyond its form."""
     problems = Problems()
+    space = check_hyper(recipe, space, problems)
     _objectives(recipe, space, problems)
     if recipe.data.value is not None:
         _data(recipe.data, recipe.data.value, problems)
     for name, part in recipe.phases():
         if part.value is not None:
             _phase(part.value, part.damaged, recipe.levels[name], problems)
-        _levels(recipe, name, part, space, problems)
+        check_levels(recipe, name, part, space, problems)
     if recipe.relaxation is not None:
         named(registry.relaxation, recipe.relaxation, problems)
     evaluate = recipe.evaluate.value
@@ -97,7 +87,7 @@ def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
         if not evaluate.protocols:
             problems.add(at, "name at least one protocol", ", ".join(registry.metric.names()))
         for i, protocol in enumerate(evaluate.protocols):
-            _known(registry.metric, protocol, at.at(i), problems)
+            known(registry.metric, protocol, at.at(i), problems)
     return problems.errors
 
 
@@ -107,72 +97,36 @@ def parameter_groups(graph: SearchGraph) -> list[str]:
     return [ARCHITECTURE, *dict.fromkeys([*graph.groups, *built])]
 
 
-def named(
-    names: Registry, spec: NamedSpec, problems: Problems | None = None
-) -> dict[str, Any] | None:
-    """The checked parameters of anything named with parameters; ``None`` after an error.
-
-    Raises:
-        SpecError: only where ``problems`` is left out.
-    """
-    collected = problems or Problems()
-    at = spec.tree.at("name") if spec.tree.kind == "mapping" else spec.tree
-    found = parameters(names, spec.name, at, spec.params, collected)
-    if problems is None:
-        raise_all(collected.errors)
-    return found
-
-
-def parameters(
-    names: Registry,
-    name: str,
-    at: Tree,
-    params: Mapping[str, Tree],
-    problems: Problems,
-    *,
-    key: bool = False,
-) -> dict[str, Any] | None:
-    """The checked parameters of ``name``; ``None`` after an error.
-
-    Args:
-        at: where the name stands; at its key, if ``key``.
-    """
-    if not _known(names, name, at, problems, key=key):
-        return None
-    signature = names.signature(name)
-    assert isinstance(signature, Signature)
-    owner = f"{names.kind} {name!r}"
-    given = values.parameters(owner, signature.parameters, params, NO_CONSTANTS, problems)
-    if given is None:
-        return None
-    try:
-        return signature.read(given)
-    except SignatureError as error:
-        problems.add(at, f"{owner}: {error}", error.hint, key=key)
-        return None
-
-
-def _known(names: Registry, name: str, at: Tree, problems: Problems, *, key: bool = False) -> bool:
-    try:
-        names.entry(name)
-    except NasRestoreError as error:
-        problems.add(at, error.message, error.hint, key=key)
-        return False
-    return True
-
-
 def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> None:
     for name, terms in (recipe.objectives or {}).items():
         at = recipe.tree.at("objectives", name)
         for loss, term in terms.items():
             parameters(registry.loss, loss, at.at(loss), term.params, problems, key=True)
-            _term_output(term, space, problems)
+            if reads_variables(loss):
+                _term_variables(term, space, problems)
+            else:
+                _term_output(term, space, problems)
+            if isinstance(term.weight, str):
+                check_strength(recipe, term.weight, term.tree, problems)
         whole = at.kind == "mapping" and len(terms) == len(at.value)
         if whole and all(term.weight == 0 for term in terms.values()):
             problems.add(at, "every weight is 0: nothing is left to minimise", key=True)
 
 
+def _term_variables(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
+    group = term.variables or "weights"
+    if "output" in (term.tree.value if term.tree.kind == "mapping" else ()):
+        message = "this loss reads a parameter group, not an output"
+        problems.add(term.tree.at("output"), message, "variables: GROUP")
+    if space.groups is not None and group not in space.groups:
+        message = f"no parameter group {group!r}"
+        problems.add(term.tree.at("variables"), message, did_you_mean(group, space.groups))
+
+
 def _term_output(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
+    if term.variables is not None:
+        message = "this loss reads an output, not a parameter group"
+        problems.add(term.tree.at("variables"), message, "leave variables out")
     if space.outputs is None or term.output in space.outputs:
         return
     said = "output" in (term.tree.value if term.tree.kind == "mapping" else ())
@@ -183,7 +137,7 @@ def _term_output(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
 
 def _data(part: Part[DataSpec], data: DataSpec, problems: Problems) -> None:
     at = data.tree
-    _known(registry.dataset, data.layout, at.at("layout"), problems)
+    known(registry.dataset, data.layout, at.at("layout"), problems)
     for first, second in (("rainy", "clean"), ("test_rainy", "test_clean")):
         given = [key for key in (first, second) if getattr(data, key) is not None]
         if len(given) == 1 and part.damaged.isdisjoint((first, second)):
@@ -215,83 +169,6 @@ def _phase(
         problems.add(
             at.at("levels"), "expected at least one level", "levels: a list, innermost first"
         )
-
-
-def _levels(
-    recipe: RecipeParts,
-    phase_name: str,
-    part: Part[PhaseSpec],
-    space: SpaceNames,
-    problems: Problems,
-) -> None:
-    owner: dict[str, str] = {}
-    names: set[str] = set()
-    for level in recipe.levels[phase_name]:
-        if level.name in names:
-            problems.add(level.tree.at("name"), f"two levels are called {level.name!r}")
-        names.add(level.name)
-        _level(recipe, level, problems)
-        if part.value is not None and part.damaged.isdisjoint(("epochs", "steps")):
-            _level_times(part.value, level, problems)
-        _variables(level, space, owner, problems)
-        if phase_name == "train" and ARCHITECTURE in _owned(level):
-            message = "training has no architecture: it is decided by then"
-            problems.add(level.tree.at("variables"), message, "leave the level to the search")
-
-
-def _owned(level: LevelSpec) -> list[str]:
-    return [level.variables] if isinstance(level.variables, str) else level.variables
-
-
-def _variables(
-    level: LevelSpec, space: SpaceNames, owner: dict[str, str], problems: Problems
-) -> None:
-    at = level.tree.at("variables")
-    owned = _owned(level)
-    if not owned:
-        hint = None if space.groups is None else f"groups: {', '.join(space.groups)}"
-        problems.add(at, "a level needs variables", hint)
-    for i, group in enumerate(owned):
-        tree = at.at(i)
-        if space.groups is not None and group not in space.groups:
-            hint = did_you_mean(group, space.groups)
-            problems.add(tree, f"no parameter group {group!r}", hint)
-        elif group in owner:
-            problems.add(tree, f"level {owner[group]!r} owns {group!r} already")
-        owner.setdefault(group, level.name)
-
-
-def _level(recipe: RecipeParts, level: LevelSpec, problems: Problems) -> None:
-    at = level.tree
-    if recipe.objectives is not None and level.objective not in recipe.objectives:
-        hint = did_you_mean(level.objective, recipe.objectives)
-        problems.add(at.at("objective"), f"no objective is called {level.objective!r}", hint)
-    named(registry.optimizer, level.optimizer, problems)
-    named(registry.hypergradient, level.hypergradient, problems)
-    named(registry.schedule, level.schedule, problems)
-
-
-def _level_times(phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None:
-    """What is in epochs, or without them in shares of the run, must lie within the phase.
-
-    Epochs of a schedule may lie beyond its end: a shorter run never comes to them.
-    """
-    end, unit = (1.0, "") if phase.epochs is None else (phase.epochs, " epochs")
-    if level.start >= end:
-        message = f"the level starts after the end: {level.start:g} of {end:g}{unit}"
-        problems.add(level.tree.at("start"), message)
-    known = level.schedule.name in registry.schedule
-    given = (named(registry.schedule, level.schedule, Problems()) if known else None) or {}
-    after = list(given.get("after", ()))
-    most = end if phase.epochs is None else float("inf")
-    if after != sorted(after) or any(x > most for x in after):
-        tree = level.schedule.params["after"]
-        found = ", ".join(f"{x:g}" for x in after)
-        problems.add(tree, f"expected {_rising(phase)}, got {found}")
-
-
-def _rising(phase: PhaseSpec) -> str:
-    return "rising numbers up to 1, shares of the run" if phase.epochs is None else "rising epochs"
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

@@ -16,6 +16,7 @@ from nasrestore.spec.expression import ExpressionError, is_expression, parse_exp
 from nasrestore.spec.recipe import (
     DataSpec,
     EvaluateSpec,
+    HyperSpec,
     LevelSpec,
     NamedSpec,
     PhaseSpec,
@@ -84,6 +85,7 @@ class RecipeParts:
         objectives: by name; ``None`` where there may be others.
         levels: of each phase.
         relaxation: of the search.
+        hyper: by name; ``None`` where there may be others.
     """
 
     tree: Tree
@@ -94,6 +96,7 @@ class RecipeParts:
     levels: Mapping[str, list[LevelSpec]]
     relaxation: NamedSpec | None
     evaluate: Part[EvaluateSpec]
+    hyper: Mapping[str, HyperSpec] | None = None
 
     def phases(self) -> Iterator[tuple[str, Part[PhaseSpec]]]:
         """Search and training, with their names."""
@@ -120,6 +123,7 @@ def recipe_parts_of(spec: RecipeSpec) -> RecipeParts:
         {"search": spec.search.levels, "train": spec.train.levels},
         spec.search.relaxation,
         Part(spec.evaluate),
+        spec.hyper,
     )
 
 
@@ -157,6 +161,9 @@ def read_recipe_parts(tree: Tree) -> RecipeParts:
         name: {loss: t for loss, item in _items(terms) if (t := _term(item)) is not None}
         for name, terms in _items(tree, "objectives")
     }
+    hyper = {name: _leniently(item, HyperSpec) for name, item in _items(tree, "hyper")}
+    scalars = {name: part.value for name, part in hyper.items() if part.value is not None}
+    whole = "hyper" not in tree.value or tree.at("hyper").kind == "mapping"
     return RecipeParts(
         tree,
         _leniently(tree.child("data"), DataSpec),
@@ -166,6 +173,7 @@ def read_recipe_parts(tree: Tree) -> RecipeParts:
         {"search": _levels(tree, "search"), "train": _levels(tree, "train")},
         _named(tree.at("search").child("relaxation")),
         _leniently(tree.child("evaluate"), EvaluateSpec),
+        scalars if whole and len(scalars) == len(hyper) else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
 from nasrestore.errors import Location, SpecError, raise_all
@@ -55,27 +56,55 @@ class NamedSpec(Located):
     params: dict[str, Tree]
 
 
+Strength = float | str  # a number, or the name of a hyper-parameter
+
+
 @spec_class
 class TermSpec(Located):
-    """One term of an objective, as in ``{weight: 0.1, output: restored}`` or ``0.1``."""
+    """One term of an objective, as in ``{weight: 0.1, output: restored}``, ``0.1`` or ``$gamma``.
 
-    weight: float
+    Attributes:
+        weight: a number, or the name of a hyper-parameter.
+        variables: the parameter group that it reads, where it is a loss of variables.
+    """
+
+    weight: Strength
     output: str
+    variables: str | None
     params: dict[str, Tree]
 
 
-_NAMED_SCHEMA = {
-    "anyOf": [
-        {"type": "string"},
-        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
-    ]
-}
+@spec_class
+class HyperSpec(Located):
+    """A scalar outside the network that a level may own; ``$NAME`` stands for it."""
+
+    start: float = entry(doc="its value at the start")
+    range: list[float] | None = entry(None, doc="least and most value")
+    transform: Literal["none", "log", "logit"] = entry(
+        "none", doc="in what it moves: log keeps it positive, logit within its range"
+    )
+    group: str = entry("hyper", doc="by which a level names it among its variables")
+
+
+_HYPER_NAME = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_NAMED_ANY: list[dict[str, Any]] = [
+    {"type": "string"},
+    {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+]
+_NAMED_SCHEMA = {"anyOf": _NAMED_ANY}
+_HYPER_PATTERN = {"type": "string", "pattern": r"^\$[A-Za-z_][A-Za-z0-9_]*$"}
+_STRENGTH_SCHEMA = {"anyOf": [{"type": "number"}, _HYPER_PATTERN]}
 _TERM_SCHEMA = {
     "anyOf": [
         {"type": "number"},
+        _HYPER_PATTERN,
         {
             "type": "object",
-            "properties": {"weight": {"type": "number"}, "output": {"type": "string"}},
+            "properties": {
+                "weight": _STRENGTH_SCHEMA,
+                "output": {"type": "string"},
+                "variables": {"type": "string"},
+            },
         },
     ]
 }
@@ -91,6 +120,21 @@ def _number(tree: Tree) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise tree.error(f"expected a number, got {_shown(tree)}")
     return float(value)
+
+
+def read_strength(tree: Tree) -> Strength:
+    """A number, or the name of a hyper-parameter from ``$NAME``.
+
+    Raises:
+        SpecError: neither of both.
+    """
+    value = tree.value
+    if isinstance(value, str):
+        if not _HYPER_NAME.fullmatch(value):
+            message = f"expected a number, or $NAME of a hyper-parameter, got {_shown(tree)}"
+            raise tree.error(message)
+        return value[1:]
+    return _number(tree)
 
 
 def _text(tree: Tree, what: str) -> str:
@@ -121,15 +165,19 @@ def read_named(tree: Tree) -> NamedSpec:
 def read_term(tree: Tree) -> TermSpec:
     """``WEIGHT`` or ``{weight: WEIGHT, output: NAME, parameter: value, ...}``.
 
+    A weight is a number or ``$NAME``.
+
     Raises:
         SpecError: neither of both.
     """
     if tree.kind == "mapping":
         params = dict(tree.value)
-        weight = _number(params.pop("weight")) if "weight" in params else 1.0
+        weight = read_strength(params.pop("weight")) if "weight" in params else 1.0
         output = _text(params.pop("output"), "an output") if "output" in params else "restored"
-        return TermSpec(tree=tree, weight=weight, output=output, params=params)
-    return TermSpec(tree=tree, weight=_number(tree), output="restored", params={})
+        group = _text(params.pop("variables"), "a group") if "variables" in params else None
+        return TermSpec(tree=tree, weight=weight, output=output, variables=group, params=params)
+    weight = read_strength(tree)
+    return TermSpec(tree=tree, weight=weight, output="restored", variables=None, params={})
 
 
 def read_objectives(tree: Tree) -> dict[str, dict[str, TermSpec]]:
@@ -156,6 +204,28 @@ def read_objectives(tree: Tree) -> dict[str, dict[str, TermSpec]]:
     return objectives
 
 
+def _optional_named(doc: str) -> Any:
+    return entry(
+        None, read=_named_or_null, schema={"anyOf": [*_NAMED_ANY, {"type": "null"}]}, doc=doc
+    )
+
+
+def _named_or_null(tree: Tree) -> NamedSpec | None:
+    return None if tree.kind == "scalar" and tree.value is None else read_named(tree)
+
+
+def _strength_entry(doc: str) -> Any:
+    return entry(0.0, read=read_strength, schema=_STRENGTH_SCHEMA, doc=doc)
+
+
+@spec_class
+class AugmentSpec(Located):
+    """Changes of a level's batches whose strength may be learned."""
+
+    noise: Strength = _strength_entry("standard deviation of noise on the degraded image, of 1")
+    degradation: Strength = _strength_entry("share by which the degradation is enlarged")
+
+
 def _named(default: str | None, doc: str) -> Any:
     if default is None:
         return entry(read=read_named, schema=_NAMED_SCHEMA, doc=doc)
@@ -178,6 +248,10 @@ class LevelSpec(Located):
     optimizer: NamedSpec = _named("adam", "optimizer of the level's variables")
     schedule: NamedSpec = _named("constant", "learning rate over the run")
     hypergradient: NamedSpec = _named("first_order", "how the levels below enter the gradient")
+    curvature: NamedSpec | None = _optional_named(
+        "how the levels further below than the next respond: frozen, unrolled, resolved"
+    )
+    augment: AugmentSpec | None = entry(None, doc="changes of its batches, of a given strength")
     steps: int = entry(1, least=1, doc="steps each turn")
     start: float = entry(0, least=0, doc="epoch (without epochs: fraction) in which it begins")
     clip: float | None = entry(None, above=0, doc="largest gradient norm")
@@ -256,6 +330,9 @@ class RecipeSpec(Located):
     data: DataSpec = entry(doc="images, splits, patches")
     objectives: dict[str, dict[str, TermSpec]] = entry(
         read=read_objectives, schema=_OBJECTIVES_SCHEMA, doc="named sums of loss terms"
+    )
+    hyper: dict[str, HyperSpec] = entry(
+        default_factory=dict, names=True, doc="scalars outside the network that levels may own"
     )
     search: SearchSpec = entry(doc="the search")
     train: TrainSpec = entry(doc="training of the derived network")
