@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasrestore.api.health import health_monitor
 from nasrestore.api.phases import Options, make_levels, make_loop, resumed, set_up, start, summary
 from nasrestore.api.run import open_recipe, override_settings, write_recipe
 from nasrestore.assemble.prepare import Prepared, prepare
@@ -133,6 +134,7 @@ def _search(
     with run.locked(), RunLog(run.log, run.tensorboard / "search") as log:
         loop = make_loop("search", recipe.search, network, levels, run, log, options)
         loop.extra = {"data": splits.digest}
+        loop.monitor = health_monitor(recipe, splits.members, log.event)
         if fresh:
             budget = None if options.budget is None else f"{options.budget:g}s"
             prepared = write_recipe(run, prepared, {"search.budget": budget} if budget else {})

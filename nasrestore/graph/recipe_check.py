@@ -81,6 +81,10 @@ def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
         check_levels(recipe, name, part, space, problems)
     if recipe.relaxation is not None:
         named(registry.relaxation, recipe.relaxation, problems)
+    health = None if recipe.search.value is None else recipe.search.value.health
+    if health is not None and health.stop_ratio is not None and health.eigenvalue_every is None:
+        message = "stop_ratio needs eigenvalue_every: nothing looks at the curvature otherwise"
+        problems.add(health.tree.at("stop_ratio"), message, "such as eigenvalue_every: 20")
     evaluate = recipe.evaluate.value
     if evaluate is not None:
         at = evaluate.tree.at("protocols")

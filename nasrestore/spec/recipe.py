@@ -275,11 +275,25 @@ class PhaseSpec(Located):
 
 
 @spec_class
+class HealthSpec(Located):
+    """What is looked at during a search beyond what costs nothing."""
+
+    eigenvalue_every: int | None = entry(
+        None, least=1, doc="turns between looks at the curvature in the architecture"
+    )
+    stop_ratio: float | None = entry(
+        None, above=0, most=1, doc="end where it rises: mean of a window over that of the next"
+    )
+    window: int = entry(5, least=1, doc="looks that such a mean is over")
+
+
+@spec_class
 class SearchSpec(PhaseSpec):
     """The search."""
 
     relaxation: NamedSpec = _named("softmax", "from logits to mixing weights")
     start_spread: float = entry(0.0, least=0, doc="standard deviation of the first logits")
+    health: HealthSpec | None = entry(None, doc="looks at the curvature")
 
 
 @spec_class

@@ -1,0 +1,1 @@
+"""Search health: what goes wrong in a search without a word, found and said in plain sentences."""

@@ -1,0 +1,131 @@
+"""Who owns the architecture, and whether a checkpoint would hold it; looked at before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nasrestore.search.health.finding import Finding, few
+from nasrestore.search.level import Level
+
+ARCHITECTURE = "architecture."  # of the names of a network's architecture parameters
+
+
+def check_chain(network: nn.Module, levels: Sequence[Level]) -> list[Finding]:
+    """Whether every choice hangs on parameters of the network that exactly one level owns."""
+    owners = _owners(levels)
+    found = list(_shared(owners))
+    architecture = getattr(network, "architecture", None)
+    graph = getattr(network, "graph", None)
+    choices = () if graph is None else graph.choices
+    if not choices:
+        return found
+    if architecture is None:
+        return [*found, _undecided([choice.name for choice in choices])]
+    parameters = {id(p): name for name, p in network.named_parameters()}
+    kept = {tensor.data_ptr() for tensor in network.state_dict().values()}
+    outside, frozen = [], []
+    for choice, leaves in _leaves(architecture).items():
+        if not leaves or any(id(x) not in parameters or x.data_ptr() not in kept for x in leaves):
+            outside.append(choice)
+        elif not any(id(leaf) in owners for leaf in leaves):
+            frozen.append(choice)
+    if outside:
+        found.append(_outside(outside))
+    if frozen:
+        found.append(_frozen(frozen))
+    if not outside and not frozen:
+        sentence = "the logits of all choices are parameters, in every checkpoint, owned by a level"
+        found.append(Finding("ok", "checkpoint", "architecture", sentence))
+    return found
+
+
+def constant_variables(network: nn.Module) -> set[str]:
+    """Names of logits that can have no gradient, since their choice has one candidate alone."""
+    architecture = getattr(network, "architecture", None)
+    if architecture is None:
+        return set()
+    single = {choice.name for choice in architecture.choices if len(choice.candidates) == 1}
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    leaves = _leaves(architecture)
+    return {names[id(x)] for c in single for x in leaves.get(c, ()) if id(x) in names}
+
+
+def _owners(levels: Sequence[Level]) -> dict[int, list[str]]:
+    """The levels that own a parameter, by its id."""
+    owners: dict[int, list[str]] = {}
+    for level in levels:
+        for variable in level.variables.values():
+            owners.setdefault(id(variable), []).append(level.name)
+    return owners
+
+
+def _shared(owners: Mapping[int, list[str]]) -> Iterator[Finding]:
+    for names in dict.fromkeys(tuple(names) for names in owners.values() if len(names) > 1):
+        yield Finding(
+            "hard",
+            "ownership",
+            names[0],
+            f"the levels {' and '.join(map(repr, names))} own the same parameters: each undoes "
+            "what the other did",
+            "give every parameter group to one level",
+        )
+
+
+def _leaves(architecture: nn.Module) -> dict[str, list[Tensor]]:
+    """For each choice, the tensors that its mixing weights are computed from by autograd."""
+    devices = {p.device for p in architecture.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
+        weights = architecture.mixing_weights()  # type: ignore[operator]
+    return {choice: _behind(tensor) for choice, tensor in weights.items()}
+
+
+def _behind(tensor: Tensor) -> list[Tensor]:
+    if tensor.grad_fn is None:
+        return [tensor] if tensor.requires_grad else []
+    found: list[Tensor] = []
+    waiting: list[Any] = [tensor.grad_fn]
+    seen: set[Any] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.append(node.variable)
+        waiting += [before for before, _ in node.next_functions]
+    return found
+
+
+def _undecided(choices: Sequence[str]) -> Finding:
+    return Finding(
+        "hard",
+        "checkpoint",
+        "architecture",
+        f"the network has no architecture, although its space leaves {few(choices)} to decide",
+        "build the network from the space's own graph",
+    )
+
+
+def _outside(choices: Sequence[str]) -> Finding:
+    return Finding(
+        "hard",
+        "checkpoint",
+        few(choices),
+        f"what decides {few(choices)} is not a parameter of the network: no checkpoint holds it, "
+        "and whoever loads one decides at random",
+        "make the logits nn.Parameter of a module of the network",
+    )
+
+
+def _frozen(choices: Sequence[str]) -> Finding:
+    return Finding(
+        "soft",
+        "ownership",
+        few(choices),
+        f"no level owns the logits of {few(choices)}: they stay as they started",
+        "give a level variables: architecture, if they are to be searched",
+    )
