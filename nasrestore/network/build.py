@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph
 from nasrestore.network.architecture import Architecture, MixingWeights, module_key
 from nasrestore.network.mixture import Link, Operations
+from nasrestore.network.recompute import Memory, recomputed, weighed
 from nasrestore.network.relaxation import Relaxation, Softmax
 from nasrestore.network.rewrite import activate_in_place
 
@@ -28,10 +29,15 @@ def make_operation(operation: Operation, in_channels: int, factories: Factories)
 
 
 class NodeModule(nn.Module):
-    """One node: its reads concatenated, ``between``, links joined, then its operation or mixture."""
+    """One node: its reads concatenated, ``between``, links joined, then its operation or mixture.
+
+    Attributes:
+        memory: with ``mixture``, candidate links are computed again in the backward pass.
+    """
 
     def __init__(self, node: Node, edges: tuple[Edge, ...], factories: Factories) -> None:
         super().__init__()
+        self.memory: Memory = "plain"
         self.node = node
         self.edges = edges
         self.between = (
@@ -73,13 +79,25 @@ class NodeModule(nn.Module):
     ) -> Tensor:
         appended = []
         for edge, place in zip(self.edges, self._places, strict=True):
-            arriving = self.links[place](features[edge.source])
             weight = None if edge.choice is None else weights[edge.name]
-            if edge.join == "concat":
-                appended.append(arriving if weight is None else weight * arriving)
+            onto = x if edge.join == "add" else None
+            arriving = self._arriving(self.links[place], features[edge.source], weight, onto)
+            if onto is None:
+                appended.append(arriving)
             else:
-                x = x + arriving if weight is None else torch.addcmul(x, weight, arriving)
+                x = arriving
         return torch.cat([x, *appended], dim=1) if appended else x
+
+    def _arriving(
+        self, link: nn.Module, feature: Tensor, weight: Tensor | None, onto: Tensor | None
+    ) -> Tensor:
+        """What a link brings, weighed where it is a candidate and added where it is to be."""
+        if weight is not None and self.memory == "mixture":
+            return recomputed(link, feature, weight, onto)
+        arriving: Tensor = link(feature)
+        if weight is None:
+            return arriving if onto is None else onto + arriving
+        return weighed(arriving, weight, onto)
 
 
 class StageNorm(nn.Module):
@@ -127,6 +145,9 @@ class GraphNetwork(nn.Module):
 
     Attributes:
         graph: what it computes.
+        memory: what a search keeps of mixtures for their gradients, from most memory and least time
+            to the contrary: ``plain`` all; ``operation`` each candidate's result; ``mixture`` the
+            input alone. The rest is computed again; values stay the same bit for bit.
         architecture: the logits, ``None`` in a derived network.
         multiple: height and width of an input must be multiples of this.
         channels: of the (first) input.
@@ -136,6 +157,7 @@ class GraphNetwork(nn.Module):
         self, graph: SearchGraph, factories: Factories, relaxation: Relaxation, spread: float
     ) -> None:
         super().__init__()
+        self._memory: Memory = "plain"
         self.graph = graph
         self.multiple = graph.multiple
         self.channels = next(iter(graph.inputs.values())).channels
@@ -209,6 +231,29 @@ class GraphNetwork(nn.Module):
             else:
                 found.update(zip(choice.candidates, vector.unbind(), strict=True))
         return found
+
+    # -- memory ------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> Memory:
+        return self._memory
+
+    @memory.setter
+    def memory(self, setting: Memory) -> None:
+        if setting not in get_args(Memory):
+            raise ValueError(f"memory {setting!r}: expected one of {get_args(Memory)}")
+        self._memory = setting
+        for module in self.modules():
+            if isinstance(module, (Operations, NodeModule)):
+                module.memory = setting
+
+    @property
+    def memory_settings(self) -> tuple[Memory, ...]:
+        """The settings that differ in this network, each of which needs less than the one before."""
+        kinds = {choice.kind for choice in self.graph.choices}
+        if not kinds:
+            return ("plain",)
+        return ("plain", "operation", "mixture") if "operation" in kinds else ("plain", "mixture")
 
     # -- parameters --------------------------------------------------------------------------
 

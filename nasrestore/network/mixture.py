@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-import torch
 from torch import Tensor, nn
 
 from nasrestore.network.architecture import module_key
+from nasrestore.network.recompute import Memory, recomputed, weighed
 from nasrestore.ops.resample import Resample
 
 
@@ -17,10 +17,15 @@ class Operations(nn.Module):
 
     A supernet's and a derived network's parameters have the same names, so that weights carry over
     by name.
+
+    Attributes:
+        memory: what of a mixture is kept for its gradient: everything (``plain``), the candidates'
+            results (``operation``), or its input alone (``mixture``).
     """
 
     def __init__(self, candidates: Mapping[str, nn.Module]) -> None:
         super().__init__()
+        self.memory: Memory = "plain"
         self.candidates = nn.ModuleDict({module_key(k): module for k, module in candidates.items()})
 
     def forward(self, x: Tensor, weights: Tensor | None) -> Tensor:
@@ -28,15 +33,28 @@ class Operations(nn.Module):
         modules = list(self.candidates.values())
         if weights is None:
             return modules[0](x)  # type: ignore[no-any-return]
+        if self.memory == "mixture":
+            return _mixed_again(modules, x, weights)
+        if self.memory == "operation":
+            return mixed([recomputed(module, x) for module in modules], weights)
         return mixed([module(x) for module in modules], weights)
 
 
 def mixed(features: Sequence[Tensor], weights: Tensor) -> Tensor:
     """The sum of ``weights[i] * features[i]``, in that order."""
-    shares = weights.unbind()
-    total = shares[0] * features[0]
-    for share, feature in zip(shares[1:], features[1:], strict=True):
-        total = torch.addcmul(total, share, feature)
+    total: Tensor | None = None
+    for share, feature in zip(weights.unbind(), features, strict=True):
+        total = weighed(feature, share, total)
+    assert total is not None
+    return total
+
+
+def _mixed_again(modules: Sequence[nn.Module], x: Tensor, weights: Tensor) -> Tensor:
+    """The same of ``modules[i](x)``; backward computes one candidate after another again."""
+    total: Tensor | None = None
+    for share, module in zip(weights.unbind(), modules, strict=True):
+        total = recomputed(module, x, share, total)
+    assert total is not None
     return total
 
 
