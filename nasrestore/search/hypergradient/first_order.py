@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from nasrestore.registry import hypergradient
-from nasrestore.search.hypergradient.problem import Gradient, LevelProblem, Parameters
+from nasrestore.search.hypergradient.problem import Gradient, LevelProblem, Parameters, gradients
 
 
 @hypergradient("first_order")
@@ -21,7 +19,6 @@ class FirstOrder:
         self, level: LevelProblem, below: Sequence[LevelProblem], parameters: Parameters
     ) -> Gradient:
         terms = level.terms(None)
-        wanted = [parameters[name] for name in level.variables]
         # autograd.grad, not backward: nothing is ever added to anybody's .grad.
-        found = torch.autograd.grad(terms.total, wanted, allow_unused=True)
-        return Gradient(terms, dict(zip(level.variables, found, strict=True)))
+        wanted = {name: parameters[name] for name in level.variables}
+        return Gradient(terms, gradients(terms.total, wanted))
