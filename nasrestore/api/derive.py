@@ -26,6 +26,7 @@ from nasrestore.runtime.runfolder import MEASURED, RunFolder, read_result, updat
 if TYPE_CHECKING:
     import torch
 
+    from nasrestore.network.build import GraphNetwork
     from nasrestore.runtime.checkpoint import Checkpoint
     from nasrestore.search.objective import Batch, Objective
 
@@ -76,7 +77,7 @@ def derive(
     limits = _limits(graph.limits, parameters, macs, size)
     checkpoint = searched(opened, options.observer.message)
     state = checkpoint["network"]
-    strengths = _strengths(opened, state)
+    strengths = strengths_in(opened, state)
     decided = decide(graph, strengths, limits, top)
     costs = tuple(_cost(opened, d, limits) for d in decided)
     with opened.folder.locked():
@@ -120,7 +121,7 @@ def _cost(opened: OpenRun, decided: Decided, limits: Limits) -> Cost | None:
         return None  # a plugin's signature does not tell
 
 
-def _strengths(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, list[float]]:
+def strengths_in(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, list[float]]:
     """What the logits of a checkpoint say, whatever the rest of it."""
     from nasrestore.assemble.network import make
     from nasrestore.network.architecture import Architecture
@@ -137,13 +138,34 @@ def _strengths(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, lis
 def _carry(
     opened: OpenRun, checkpoint: Checkpoint, options: Options, device: str | None
 ) -> dict[str, float]:
-    """Carries weights over, estimates statistics, judges both networks, saves the derived one."""
+    """Carries weights over, judges both networks, saves the derived one."""
+    from nasrestore.runtime.checkpoint import save_checkpoint
+
+    found, network = discretisation_gap(opened, checkpoint, options, device)
+    content = {
+        "network": network.state_dict(),
+        "extra": {"decisions": decisions_of(opened)},
+    }
+    save_checkpoint(opened.folder.path / "checkpoints" / "derive", content, step=0, kind="derive")
+    return found
+
+
+def discretisation_gap(
+    opened: OpenRun, checkpoint: Checkpoint, options: Options, device: str | None
+) -> tuple[dict[str, float], GraphNetwork]:
+    """What deciding loses before any training, and the derived network; writes nothing.
+
+    Both networks' statistics of batch normalisation are estimated anew before they are judged.
+
+    Returns:
+        The objective on validation patches, ``supernet`` and ``derived``, their ``gap``; and the
+        derived network with the weights that were carried over.
+    """
     import torch
 
     from nasrestore.assemble.data import open_splits
     from nasrestore.assemble.network import device_named, hyper_parameters, objective, supernet
     from nasrestore.engine.statistics import estimate_statistics
-    from nasrestore.runtime.checkpoint import save_checkpoint
 
     recipe, state = opened.prepared.recipe, checkpoint["network"]
     place = device_named(device or recipe.device)
@@ -166,12 +188,7 @@ def _carry(
         for name, one in (("supernet", whole), ("derived", network))
     }
     found["gap"] = found["derived"] - found["supernet"]
-    content = {
-        "network": network.state_dict(),
-        "extra": {"decisions": decisions_of(opened)},
-    }
-    save_checkpoint(opened.folder.path / "checkpoints" / "derive", content, step=0, kind="derive")
-    return found
+    return found, network
 
 
 def _judge(objective: Objective, patches: Sequence[Batch]) -> float:

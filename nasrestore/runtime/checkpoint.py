@@ -222,6 +222,11 @@ def _step(file: Path) -> int:
     return int(file.stem[5:])
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """All checkpoints in a folder, damaged or not, by step."""
+    return _files(folder)
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step, damaged or not; None where there is none."""
     files = _files(folder)
