@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.errors import NasRestoreError
 from nasrestore.graph.recipe_check import seconds
 from nasrestore.runtime.runfolder import RunFolder
-from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec
+from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec, SearchSpec
 
 if TYPE_CHECKING:
     import torch
@@ -132,11 +132,8 @@ def start(
         budget = seconds(phase.budget)
     began = time.monotonic()
     precision, threads = phase.precision or recipe.precision, phase.threads or recipe.threads
-    try:
-        pace = measure(loop, precision, threads)
-    except RunStopped as error:
-        log.event("stopped", phase=loop.phase, turn=0, reason=error.message)
-        raise loop.stopped(error) from error
+    with loop.stops_told():
+        pace = measure(loop, precision, threads, getattr(phase, "memory", "plain"))
     measuring = time.monotonic() - began
     wanted = turns_wanted(phase, loop)
     left = None if budget is None else max(1.0, budget - measuring)
@@ -145,6 +142,8 @@ def start(
     whole = pace.seconds * wanted
     text = f"{loop.phase}: {pace.seconds:.3g} s a turn in {pace.precision} "
     text += f"on {pace.threads} threads; " if loop_on_cpu(loop) else "on the GPU; "
+    if loop.step_down.setting != "plain":
+        text += f"memory: {loop.step_down.setting}; "
     text += f"{wanted:,} turns would take {duration(whole)}"
     if planned < wanted:
         text += f"; the budget of {duration(budget or 0)} has time for about {planned:,}"
@@ -154,12 +153,16 @@ def start(
         phase=loop.phase,
         precision=pace.precision,
         threads=pace.threads,
+        memory=loop.step_down.setting,
         seconds_per_turn=pace.seconds,
         wanted=wanted,
         turns=planned,
         budget=budget,
     )
-    return {f"{loop.phase}.precision": pace.precision, f"{loop.phase}.threads": pace.threads}
+    settings = {"precision": pace.precision, "threads": pace.threads}
+    if isinstance(phase, SearchSpec):
+        settings["memory"] = loop.step_down.setting
+    return {f"{loop.phase}.{name}": value for name, value in settings.items()}
 
 
 def resumed(loop: Loop, recipe: RecipeSpec, phase: PhaseSpec) -> None:
@@ -169,6 +172,9 @@ def resumed(loop: Loop, recipe: RecipeSpec, phase: PhaseSpec) -> None:
     from nasrestore.engine.phase import set_precision
 
     set_precision(loop, phase.precision or recipe.precision)
+    if isinstance(phase, SearchSpec) and phase.memory != "auto":
+        network: Any = loop.network
+        network.memory = phase.memory
     if phase.threads is not None and loop_on_cpu(loop):
         torch.set_num_threads(phase.threads)
     loop.observer.message(f"resumed at turn {loop.turn:,} of {loop.plan.total:,}")

@@ -146,6 +146,7 @@ def _search(
             loop.save()
         else:
             resumed(loop, recipe, recipe.search)
+        loop.keep = lambda settings: write_recipe(run, prepared, settings)
         loop.run()
         update_result(run, search={**summary(loop, recipe), "data": splits.name})
         decided = _decide(prepared, network)

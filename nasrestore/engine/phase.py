@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nasrestore.engine.fitting import fit_memory
 from nasrestore.errors import RunStopped
 from nasrestore.runtime.checkpoint import random_state, set_random_state
 from nasrestore.search.level import Level
@@ -36,17 +37,18 @@ class Pace:
     seconds: float
 
 
-def measure(loop: Loop, precision: str, threads: int | None = None) -> Pace:
+def measure(loop: Loop, precision: str, threads: int | None = None, memory: str = "plain") -> Pace:
     """The speed of a turn, under the settings that are left open and turn out fastest.
 
     ``auto`` precision tries bf16; open threads try fewer, which are faster where other programs
-    want the same cores. Either must gain a tenth. Real steps are taken for it, and undone.
+    want the same cores. Either must gain a tenth. ``auto`` memory keeps what fits. Real steps are
+    taken for it, and undone; the network's ``memory`` stays as it came out.
 
     Args:
         threads: ``None`` to choose.
 
     Raises:
-        RunStopped: a loss is not finite from the start.
+        RunStopped: a loss is not finite from the start, or memory runs out with every setting.
     """
     state = copy.deepcopy(_moment(loop))
     on_cpu = next(loop.network.parameters()).device.type == "cpu"
@@ -54,6 +56,12 @@ def measure(loop: Loop, precision: str, threads: int | None = None) -> Pace:
     if threads is not None and on_cpu:
         torch.set_num_threads(threads)
     available = torch.get_num_threads()
+
+    def undo() -> None:
+        _restore(loop, copy.deepcopy(state))
+
+    set_precision(loop, first)
+    kept = fit_memory(loop, memory, undo)
     best = _pace(loop, state, first, available, None)
     if threads is None and on_cpu and available > 1:
         fewer = 1 if available <= 4 else available // 2
@@ -63,6 +71,9 @@ def measure(loop: Loop, precision: str, threads: int | None = None) -> Pace:
             best = _better(best, _pace(loop, state, "bf16", best.threads, best))
     set_precision(loop, best.precision)
     torch.set_num_threads(best.threads)
+    if memory == "auto" and best.precision != first and kept != "plain":
+        fit_memory(loop, memory, undo)  # half the bytes: more may fit
+        best = _pace(loop, state, best.precision, best.threads, None)
     _restore(loop, state)
     return best
 

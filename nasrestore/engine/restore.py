@@ -24,13 +24,13 @@ from nasrestore.data.images import from_tensor, read_image, to_tensor, write_ima
 from nasrestore.engine.files import plan_outputs
 from nasrestore.engine.tiles import Span, axis_spans, lay_over, mirrored
 from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.runtime.memory import is_out_of_memory
 
 Progress = Callable[[int, int], None]
 ReadTile = Callable[[np.ndarray, np.ndarray], Tensor]
 
 SMALLEST_TILE = 64
 DEFAULT_TILE = {"cpu": 512, "cuda": 1024}
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 class Restorer:
@@ -134,7 +134,7 @@ class Restorer:
             try:
                 return self._blend(read, shape, progress)
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # Outside of the handler: the traceback would keep the tensors of the failed try alive.
             self.tile = self._smaller_tile(shape)
@@ -213,13 +213,6 @@ def _check_pixels(pixels: np.ndarray) -> None:
         raise ValueError(
             f"H W or H W C with 1 or 3 channels expected (alpha apart), got {pixels.shape}"
         )
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        sign in text for sign in OUT_OF_MEMORY
-    )
 
 
 def _channels_in(image: Tensor, channels: int) -> Tensor:

@@ -37,6 +37,11 @@ def free_bytes(device: torch.device) -> int | None:
     return min(known, default=None)
 
 
+def gibibytes(size: float) -> str:
+    """``3.2 GiB``."""
+    return f"{size / 2**30:.3g} GiB"
+
+
 def _available() -> int | None:
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -102,11 +107,13 @@ class Kept:
 
     def _pack(self, tensor: Tensor) -> Any:
         place = _place(tensor)
+        # Detached: a result would hold the node that keeps it, and neither would ever go.
+        tensor = tensor.detach()
         if place in self._without:
             return tensor
         kept = _Kept(self, tensor, place)
         if self._limit is not None and self.now > self._limit:
-            raise TooMuchKept(f"more than {self._limit:.3g} bytes are kept for the gradient")
+            raise TooMuchKept(f"gradients want more than {gibibytes(self._limit)} kept")
         return kept
 
     @staticmethod

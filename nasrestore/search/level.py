@@ -16,6 +16,7 @@ from nasrestore.search.hypergradient.descent import Descent
 from nasrestore.search.hypergradient.problem import Gradient, Hypergradient, LevelProblem, norm
 from nasrestore.search.objective import Batch, Objective, Terms
 from nasrestore.search.scope import Noise, only, statistics
+from nasrestore.search.stepdown import StepDown
 
 
 class BatchStream(Protocol):
@@ -68,6 +69,7 @@ class Level:
         keeps_statistics: whether its forward passes move the running statistics of batch
             normalisation; only the innermost level's do.
         watch: sees every batch that a step begins with.
+        step_down: goes on with less memory where a gradient ran out of it; ``None`` for not.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Level:
     keeps_statistics: bool = True
     curvature: Curvature | None = None
     watch: Callable[[Batch], None] | None = None
+    step_down: StepDown | None = None
     _rates: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +121,13 @@ class Level:
         batch = next(self.batches)
         if self.watch is not None:
             self.watch(batch)
+        if self.step_down is None:
+            return self._gradient(batch, progress, below)
+        streams = [level.batches for level in below]
+        moment = self.step_down.moment(streams, statistics=self.keeps_statistics)
+        return self.step_down(lambda: self._gradient(batch, progress, below), moment.put_back)
+
+    def _gradient(self, batch: Batch, progress: float, below: Sequence[Level]) -> Gradient:
         problem = self.problem(progress, batch)
         inner = [level.problem(progress) for level in below]
         if self.curvature is not None and inner:
@@ -131,8 +141,8 @@ class Level:
         """One step of the optimizer along the hypergradient.
 
         Raises:
-            RunStopped: a term or the gradient is not finite, or a solver did not converge where it
-                has to; nothing was changed.
+            RunStopped: a term or the gradient is not finite, a solver did not converge where it
+                has to, or memory ran out; nothing was changed.
         """
         try:
             gradient = self.gradient(progress, below)

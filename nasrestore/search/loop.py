@@ -19,10 +19,12 @@ from nasrestore.runtime.checkpoint import (
     save_checkpoint,
     set_random_state,
 )
+from nasrestore.runtime.memory import is_out_of_memory
 from nasrestore.runtime.runlog import RunLog
 from nasrestore.search.hyper import PREFIX, HyperParameters
 from nasrestore.search.level import Level, StepRecord
 from nasrestore.search.schedule import Plan, Replanner
+from nasrestore.search.stepdown import StepDown, ran_out, said
 
 
 class Interrupted(Exception):
@@ -113,6 +115,8 @@ class Loop:
         should_stop: asked after every turn; a checkpoint is written before the loop leaves.
         extra: more to keep in every checkpoint.
         monitor: watches every step; ``None`` for nobody.
+        keep: writes settings that changed on the way into the run's recipe.
+        step_down: goes on with less memory where a step ran out of it.
     """
 
     phase: str
@@ -128,7 +132,14 @@ class Loop:
     elapsed: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
     monitor: Monitor | None = None
+    keep: Callable[[dict[str, Any]], object] = lambda settings: None
+    step_down: StepDown = field(init=False)
     _unsolved: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self.step_down = StepDown(self.network, self._less_memory)
+        for level in self.levels:
+            level.step_down = self.step_down
 
     @property
     def hyper(self) -> HyperParameters:
@@ -196,13 +207,13 @@ class Loop:
         """Turns until the plan is done; a checkpoint at its end.
 
         Raises:
-            RunStopped: a loss is not finite, or the monitor found something hopeless; the last good
-                checkpoint is named.
+            RunStopped: a loss is not finite, the monitor found something hopeless, or memory ran
+                out with the last setting; the last good checkpoint is named.
             Interrupted: asked to stop; a checkpoint was written.
         """
         saved = time.monotonic()
         if self.monitor is not None:
-            with self._stops_told():
+            with self.stops_told():
                 self.monitor.begin(self.network, self.levels)
         while self.turn < self.plan.total:
             began = time.monotonic()
@@ -220,7 +231,7 @@ class Loop:
                 saved = time.monotonic()
         self.save()
         if self.monitor is not None:
-            with self._stops_told():
+            with self.stops_told():
                 self.monitor.end()
 
     def _turn(self) -> list[StepRecord]:
@@ -258,19 +269,25 @@ class Loop:
             self.observer.message(text)
 
     def _step(self, level: Level, progress: float, below: Sequence[Level]) -> StepRecord:
-        with self._stops_told():
+        with self.stops_told():
             if self.monitor is not None:
                 return self.monitor.step(level, progress, below)
             return level.step(progress, below)
 
     @contextmanager
-    def _stops_told(self) -> Iterator[None]:
+    def stops_told(self) -> Iterator[None]:
         """Inside, what stops the run is logged, and raised with its place in the run."""
         try:
             yield
         except RunStopped as error:
             self.log.event("stopped", phase=self.phase, turn=self.turn, reason=error.message)
             raise self.stopped(error) from error
+        except (RuntimeError, MemoryError) as error:  # where nothing can be put back
+            if not is_out_of_memory(error):
+                raise
+            stop = ran_out(said(error))
+            self.log.event("stopped", phase=self.phase, turn=self.turn, reason=stop.message)
+            raise self.stopped(stop) from error
 
     def stopped(self, error: RunStopped) -> RunStopped:
         """The error of a step, with the place in the run and the checkpoint to go back to."""
@@ -281,6 +298,11 @@ class Loop:
             hint=error.hint or "lower the learning rate, or set precision=fp32",
         )
 
+    def _less_memory(self, setting: str, text: str) -> None:
+        self.log.event("memory", phase=self.phase, turn=self.turn, setting=setting, text=text)
+        self.observer.message(f"{self.phase}: {text}")
+        self.keep({f"{self.phase}.memory": setting})
+
     def _replan(self) -> None:
         before = self.plan.total
         plan = self.replanner.update(self.turn, self.elapsed)
@@ -289,10 +311,13 @@ class Loop:
 
     def _end_early(self) -> None:
         """Ends the plan here where the monitor says so."""
-        plan = self.plan
-        if self.monitor is None or not self.monitor.ends(self.turn, plan.progress(self.turn)):
+        plan, monitor = self.plan, self.monitor
+        if monitor is None:
             return
-        if self.turn < plan.total:
+        progress = plan.progress(self.turn)
+        with self.stops_told():  # a look at the curvature needs memory, and moves nothing
+            ended = self.step_down(lambda: monitor.ends(self.turn, progress), lambda: None)
+        if ended and self.turn < plan.total:
             self.replanner.plan = plan.replanned(self.turn, self.turn)
             self.log.event("ended_early", phase=self.phase, turn=self.turn, of=plan.total)
 

@@ -293,6 +293,11 @@ class SearchSpec(PhaseSpec):
 
     relaxation: NamedSpec = _named("softmax", "from logits to mixing weights")
     start_spread: float = entry(0.0, least=0, doc="standard deviation of the first logits")
+    memory: Literal["auto", "plain", "operation", "mixture"] = entry(
+        "auto",
+        doc="activations to keep: all, of each candidate its result, of each mixture its input; "
+        "auto keeps what fits, and writes it down",
+    )
     health: HealthSpec | None = entry(None, doc="looks at the curvature")
 
 
