@@ -26,6 +26,7 @@ from nasrestore.runtime.runfolder import MEASURED, RunFolder, read_result, updat
 if TYPE_CHECKING:
     import torch
 
+    from nasrestore.assemble.data import Splits
     from nasrestore.network.build import GraphNetwork
     from nasrestore.runtime.checkpoint import Checkpoint
     from nasrestore.search.objective import Batch, Objective
@@ -151,11 +152,18 @@ def _carry(
 
 
 def discretisation_gap(
-    opened: OpenRun, checkpoint: Checkpoint, options: Options, device: str | None
+    opened: OpenRun,
+    checkpoint: Checkpoint,
+    options: Options,
+    device: str | None,
+    splits: Splits | None = None,
 ) -> tuple[dict[str, float], GraphNetwork]:
     """What deciding loses before any training, and the derived network; writes nothing.
 
     Both networks' statistics of batch normalisation are estimated anew before they are judged.
+
+    Args:
+        splits: the images, on the device; default: opened here.
 
     Returns:
         The objective on validation patches, ``supernet`` and ``derived``, their ``gap``; and the
@@ -170,7 +178,8 @@ def discretisation_gap(
     recipe, state = opened.prepared.recipe, checkpoint["network"]
     place = device_named(device or recipe.device)
     set_up(recipe, place)
-    splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+    if splits is None:
+        splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
     splits.check_disjoint()
     levels = recipe.search.levels
     batches = splits.stream(replace(levels[0], data="train"), recipe.seed + 2000)

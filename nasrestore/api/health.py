@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nasrestore.graph.reach import ARCHITECTURE, owned
 from nasrestore.spec.recipe import RecipeSpec
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def health_monitor(
-    recipe: RecipeSpec, members: Mapping[str, Collection[str]], event: Callable[..., None]
+    recipe: RecipeSpec,
+    members: Mapping[str, Collection[str]],
+    event: Callable[..., None] = lambda name, **fields: None,
 ) -> HealthMonitor:
     """The monitor of a recipe's search.
 
@@ -29,3 +32,13 @@ def health_monitor(
     if health is not None and health.eigenvalue_every is not None:
         rule = EigenvalueRule(health.eigenvalue_every, health.stop_ratio, health.window)
     return HealthMonitor(splits, members, eigenvalue=rule, event=event)
+
+
+def levels_that_decide(recipe: RecipeSpec) -> list[str]:
+    """The levels of the search that own the architecture or hyper-parameters."""
+    scalars = {scalar.group for scalar in recipe.hyper.values()}
+    return [
+        level.name
+        for level in recipe.search.levels
+        if not scalars.union([ARCHITECTURE]).isdisjoint(owned(level))
+    ]

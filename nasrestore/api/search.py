@@ -27,15 +27,21 @@ from nasrestore.spec.load import Override
 if TYPE_CHECKING:
     from nasrestore.graph.decide import Decided
     from nasrestore.network.build import GraphNetwork
+    from nasrestore.search.health.finding import Finding
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search leaves behind."""
+    """What a search leaves behind.
+
+    Attributes:
+        health: what is to be known of it, softly; the images were not looked at.
+    """
 
     run: RunFolder
     genotype: Genotype
     notes: tuple[str, ...]
+    health: tuple[Finding, ...] = ()
 
 
 def search(
@@ -151,7 +157,14 @@ def _search(
         update_result(run, search={**summary(loop, recipe), "data": splits.name})
         decided = _decide(prepared, network)
         notes = write_genotype(run, prepared, decided, loop.turn)
-    return SearchResult(run, decided.genotype, notes)
+    return SearchResult(run, decided.genotype, notes, _soft_findings(run, options))
+
+
+def _soft_findings(run: RunFolder, options: Options) -> tuple[Finding, ...]:
+    from nasrestore.api.doctor import examine_run
+
+    found = examine_run(run, options=options, data=False).findings
+    return tuple(finding for finding in found if finding.kind == "soft")
 
 
 def _decide(prepared: Prepared, network: GraphNetwork) -> Decided:

@@ -38,6 +38,7 @@ COMMANDS = {
     "show": Command("look", "FILE", "a space, recipe, genotype or run: size, choices, cost"),
     "check": Command("look", "FILE...", "find every error in recipes, spaces and genotypes"),
     "profile": Command("look", "RECIPE", "parameters, multiply-adds and latency of a network"),
+    "doctor": Command("look", "[RUN]", "the health of a run's search, or of a recipe's, in words"),
     "report": Command("look", "[RUN]", "write a run's HTML page again"),
     "list": Command("set up", "", "the recipes, spaces and genotypes that are shipped"),
     "copy": Command("set up", "NAME", "copy a shipped file, with all that it needs, to edit it"),

@@ -11,6 +11,8 @@ from nasrestore.cli.output import complain, print_json, say
 
 if TYPE_CHECKING:
     from nasrestore.api.run import RunLike
+    from nasrestore.runtime.runfolder import RunFolder
+    from nasrestore.search.health.finding import Finding
 
 EXAMPLE = """
 nasrestore report runs/first
@@ -67,9 +69,21 @@ def write_report(run: RunLike) -> Path:
     decisions, strengths = (
         (None, None) if genotype is None else (genotype.decisions, genotype.strengths)
     )
-    page = run_page(opened.folder, opened.prepared.graph, decisions, strengths)
+    findings = _findings(opened.folder)
+    page = run_page(opened.folder, opened.prepared.graph, decisions, strengths, findings)
     write_atomic(opened.folder.report, page)
     return opened.folder.report
+
+
+def _findings(run: RunFolder) -> tuple[Finding, ...]:
+    """On the health of its search, once that has begun; its images stay closed."""
+    from nasrestore.api.doctor import examine_run
+    from nasrestore.api.phases import Options
+    from nasrestore.search.loop import Silent
+
+    if not run.log.is_file():
+        return ()
+    return examine_run(run, options=Options(Silent()), data=False).findings
 
 
 def report_after(run: RunLike) -> Path | None:

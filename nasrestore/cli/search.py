@@ -11,6 +11,7 @@ from nasrestore.api.phases import Options
 from nasrestore.assemble.prepare import prepare
 from nasrestore.cli import options
 from nasrestore.cli.decisions import print_decisions
+from nasrestore.cli.doctor import health_lines
 from nasrestore.cli.newrun import NewRun
 from nasrestore.cli.output import print_json, print_table, say, title
 from nasrestore.cli.progress import ProgressObserver
@@ -94,6 +95,7 @@ def _show(result: SearchResult, report: Path | None, *, as_json: bool) -> None:
                 "decisions": genotype.decisions,
                 "strengths": genotype.strengths,
                 "notes": result.notes,
+                "health": [finding.plain() for finding in result.health],
                 "report": report,
             }
         )
@@ -102,6 +104,8 @@ def _show(result: SearchResult, report: Path | None, *, as_json: bool) -> None:
     print_decisions(genotype.decisions, genotype.strengths)
     for note in result.notes:
         say(f"  {note}")
+    for line in health_lines(result.health, run):
+        say(line)
     say(f"\nrun: {run}")
     if report is not None:
         say(f"report: {report}")

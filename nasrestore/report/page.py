@@ -14,6 +14,7 @@ from nasrestore.report.plots import loss_png, strengths_png
 from nasrestore.runtime.checkpoint import disk_errors
 from nasrestore.runtime.runfolder import RunFolder, read_result
 from nasrestore.runtime.runlog import read_log
+from nasrestore.search.health.finding import Finding
 from nasrestore.spec.source import read_yaml
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -24,6 +25,7 @@ def run_page(
     graph: SearchGraph | None = None,
     decisions: Decisions | None = None,
     strengths: Strengths | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
     """The text of ``report.html``. What the run does not have yet is left out.
 
@@ -34,6 +36,7 @@ def run_page(
         graph: the compiled space, not the derived network.
         decisions: for each choice what was decided for.
         strengths: for each choice the mixing weight of each candidate.
+        findings: on the health of the search.
 
     Raises:
         NasRestoreError: a file of the run is damaged or of another version.
@@ -53,6 +56,7 @@ def run_page(
             results.evaluations(result),
             _pictures(run),
             *space,
+            results.health(findings),
             _plots(records, graph),
             results.conditions(result, recipe),
             _recipe_text(run),

@@ -83,23 +83,22 @@ def loss_png(records: Records) -> bytes | None:
     panels = _losses(records)
     if not panels:
         return None
-    figure, axes = _grid(len(panels))
+    figure, axes = grid(len(panels))
     for axis, ((phase, level), terms) in zip(axes, panels.items(), strict=True):
         _draw_losses(axis, terms)
-        _label(axis, f"{phase}: {level}" if phase else level, "step", "loss")
+        label(axis, f"{phase}: {level}" if phase else level, "step", "loss")
     return _png(figure)
 
 
 def strengths_png(records: Records, choices: Iterable[Choice]) -> bytes | None:
     """The plot that :func:`strengths_plot` writes; None where there is nothing to draw."""
-    events = [record for record in records if record.get("event") == "strengths"]
-    drawn = [(choice, series) for choice in choices if (series := _strengths(events, choice))]
+    drawn = choice_series(records, choices)
     if not drawn:
         return None
-    figure, axes = _grid(min(len(drawn), MOST_CHOICES))
+    figure, axes = grid(min(len(drawn), MOST_CHOICES))
     for axis, (choice, series) in zip(axes, drawn, strict=False):
-        _draw_strengths(axis, choice, series)
-        _label(axis, choice.name, "turn", "strength")
+        draw_strengths(axis, choice, series)
+        label(axis, choice.name, "turn", "strength")
     if len(drawn) > MOST_CHOICES:
         figure.suptitle(f"the first {MOST_CHOICES} of {len(drawn)} choices", fontsize=10)
     return _png(figure)
@@ -108,7 +107,7 @@ def strengths_png(records: Records, choices: Iterable[Choice]) -> bytes | None:
 # -- figures ---------------------------------------------------------------------------------
 
 
-def _grid(count: int) -> tuple[Figure, list[Axes]]:
+def grid(count: int) -> tuple[Figure, list[Axes]]:
     """A figure with ``count`` axes, and no more."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -122,7 +121,7 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
-def _label(axis: Axes, title: str, x: str, y: str) -> None:
+def label(axis: Axes, title: str, x: str, y: str) -> None:
     axis.set_title(drawable(title), fontsize=10, loc="left", fontweight="bold", parse_math=False)
     axis.set_xlabel(x, fontsize=9)
     axis.set_ylabel(y, fontsize=9)
@@ -212,6 +211,12 @@ def smoothed(values: Sequence[float]) -> list[float]:
 # -- strengths -------------------------------------------------------------------------------
 
 
+def choice_series(records: Records, choices: Iterable[Choice]) -> list[tuple[Choice, list[Series]]]:
+    """The choices of which a log has strengths, with those of each candidate over the turns."""
+    events = [record for record in records if record.get("event") == "strengths"]
+    return [(choice, series) for choice in choices if (series := _strengths(events, choice))]
+
+
 def _strengths(events: Records, choice: Choice) -> list[Series]:
     """For each candidate its strengths over the turns; empty where none was logged.
 
@@ -229,7 +234,7 @@ def _strengths(events: Records, choice: Choice) -> list[Series]:
     return [(turns, columns[i]) for i in range(len(choice.candidates))] if turns else []
 
 
-def _draw_strengths(axis: Axes, choice: Choice, series: Sequence[Series]) -> None:
+def draw_strengths(axis: Axes, choice: Choice, series: Sequence[Series]) -> None:
     last = [values[-1] if math.isfinite(values[-1]) else -math.inf for _, values in series]
     order = sorted(range(len(series)), key=lambda i: -last[i])
     leading = [i for i in order if choice.candidates[i] in choice.decidable][: choice.keep]

@@ -8,6 +8,7 @@ from typing import Any
 from nasrestore.graph.ir import Choice, SearchGraph
 from nasrestore.report.boxes import Decisions, Strengths
 from nasrestore.report.html import Cell, Markup, section, table, text
+from nasrestore.search.health.finding import Finding, ordered
 
 ARROW = "→"
 MISSING = "\N{EN DASH}"
@@ -150,6 +151,16 @@ def derivation(result: Mapping[str, Any]) -> str:
         if isinstance(value, plain)
     ]
     return table(rows)
+
+
+def health(findings: Iterable[Finding]) -> str:
+    """What ``doctor`` found, hard findings first."""
+    rows: list[list[Cell]] = [
+        [Markup(f"<b>{one.kind}</b>") if one.kind != "ok" else "ok", one.check.replace("_", " "),
+         one.sentence, one.advice]
+        for one in ordered(findings)
+    ]  # fmt: skip
+    return section("Health", table(rows, ["", "check", "found", "what to do"]))
 
 
 def duration(seconds: float) -> str:

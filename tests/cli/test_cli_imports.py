@@ -36,6 +36,11 @@ QUICK = (
     (2, ["profile", "rdmc"]),
     (2, ["profile", "rdmc", "--genotype", "no-such-genotype"]),
     (2, ["report"]),
+    (0, ["doctor", "--help"]),
+    (2, ["doctor"]),
+    (2, ["doctor", "no-such-run"]),
+    (2, ["doctor", "no-such-recipe.yaml"]),
+    (2, ["doctor", "rdmc", "--set", "search.levls=3"]),
 )
 
 SCRIPT = f"""

@@ -248,8 +248,9 @@ def test_report_writes_the_page(call: Call, page: Recorder, run_folder: RunFolde
     done = call("report")
     assert (done.status, done.out) == (0, "report: runs/first/report.html\n")
     assert run_folder.report.read_text() == "<html></html>"
-    folder, graph, decisions, strengths = page.arguments
+    folder, graph, decisions, strengths, findings = page.arguments
     assert (folder, graph.name, decisions, strengths) == (run_folder, "rdmc", None, None)
+    assert findings == ()  # nothing was searched yet
 
 
 def test_report_says_the_figures(call: Call, page: Recorder, run_folder: RunFolder) -> None:

@@ -43,14 +43,14 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
 def axes(monkeypatch: pytest.MonkeyPatch) -> list[Axes]:
     """The axes of the figures that are drawn from now on."""
     found: list[Axes] = []
-    grid = plots._grid
+    grid = plots.grid
 
     def watched(count: int) -> Any:
         figure, made = grid(count)
         found.extend(made)
         return figure, made
 
-    monkeypatch.setattr(plots, "_grid", watched)
+    monkeypatch.setattr(plots, "grid", watched)
     return found
 
 

@@ -88,7 +88,8 @@ class Page(HTMLParser):
 
 
 HEADINGS = (
-    "Results", "Images", "Architecture", "Search space", "Decisions", "Course", "Run", "Recipe",
+    "Results", "Images", "Architecture", "Search space", "Decisions", "Health", "Course", "Run",
+    "Recipe",
 )  # fmt: skip
 
 

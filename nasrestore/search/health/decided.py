@@ -14,6 +14,8 @@ from nasrestore.search.health.finding import Finding, few
 UNDECIDED = 0.95  # share of the greatest entropy
 RESTLESS = 0.1  # of the search, at its end
 CROWDED = 0.5  # share of operations without parameters
+LARGEST_LOSS = 0.5  # by deciding, over what the search gained
+SMALL = 0.1  # loss by deciding over the objective, where nobody knows what was gained
 
 Decisions = Mapping[str, Sequence[str]]
 
@@ -33,7 +35,7 @@ def judge_course(course: ChoiceCourse, total: int, spread: float = 0.0) -> list[
 
 def _entropy(course: ChoiceCourse) -> Finding:
     share = course.entropy
-    said = f"the strengths of {course.name} have {share:.0%} of the greatest entropy"
+    said = f"the strengths of {course.name} have {share:.1%} of the greatest entropy"
     if share < UNDECIDED:
         return Finding("ok", "entropy", course.name, said, "", share)
     return Finding(
@@ -161,11 +163,13 @@ def judge_gap(supernet: float, derived: float, gained: float | None) -> Finding:
     """
     gap = derived - supernet
     said = f"deciding takes the objective from {supernet:.4g} to {derived:.4g} before any training"
+    if gap <= 0:
+        return Finding("ok", "gap", "derived network", f"{said}: it loses nothing", "", gap)
     if gained is None or gained <= 0:
-        kind = "ok" if gap <= 0.1 * abs(supernet) else "soft"
+        kind = "ok" if gap <= SMALL * abs(supernet) else "soft"
     else:
-        kind = "ok" if gap <= 0.5 * gained else "soft"
-        said += f", {max(0.0, gap / gained):.0%} of what the search had gained"
+        kind = "ok" if gap <= LARGEST_LOSS * gained else "soft"
+        said += f", {gap / gained:.0%} of what the search had gained"
     if kind == "ok":
         return Finding("ok", "gap", "derived network", said, "", gap)
     return Finding(

@@ -12,12 +12,18 @@ SHARE = 0.1  # of a level's steps, at either end
 
 
 def search_steps(records: Sequence[Record]) -> list[Record]:
-    return [r for r in records if "event" not in r and r.get("phase", "search") == "search"]
+    return [record for record in records if _is_step(record)]
+
+
+def _is_step(record: Record) -> bool:
+    return "event" not in record and record.get("phase", "search") == "search"
 
 
 def logged_findings(records: Sequence[Record]) -> list[Finding]:
-    """What the monitor said during the search."""
-    return [finding_of(dict(r)) for r in records if r.get("event") == "finding"]
+    """What the monitor said during the search; hard ones, unless the search went on after them."""
+    last = max((i for i, r in enumerate(records) if _is_step(r)), default=-1)
+    said = [(i, finding_of(dict(r))) for i, r in enumerate(records) if r.get("event") == "finding"]
+    return [finding for i, finding in said if finding.kind != "hard" or i > last]
 
 
 def judge_end(records: Sequence[Record], turns: int, planned: int | None) -> list[Finding]:

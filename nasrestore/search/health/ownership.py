@@ -33,14 +33,18 @@ def check_chain(network: nn.Module, levels: Sequence[Level]) -> list[Finding]:
             outside.append(choice)
         elif not any(id(leaf) in owners for leaf in leaves):
             frozen.append(choice)
-    if outside:
-        found.append(_outside(outside))
+    found += judge_kept(outside)
     if frozen:
         found.append(_frozen(frozen))
-    if not outside and not frozen:
-        sentence = "the logits of all choices are parameters, in every checkpoint, owned by a level"
-        found.append(Finding("ok", "checkpoint", "architecture", sentence))
     return found
+
+
+def judge_kept(outside: Sequence[str]) -> list[Finding]:
+    """Whether checkpoints hold what decides; ``outside`` are the choices of which they do not."""
+    if outside:
+        return [_outside(outside)]
+    sentence = "the logits of all choices are parameters of the network, in every checkpoint"
+    return [Finding("ok", "checkpoint", "architecture", sentence)]
 
 
 def constant_variables(network: nn.Module) -> set[str]:
