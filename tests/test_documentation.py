@@ -28,7 +28,9 @@ def test_the_recipe(tmp_path: Path) -> None:
     assert prepared.recipe.description is None
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/rdmc.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/language.md", "docs/rdmc.md", "docs/memory.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

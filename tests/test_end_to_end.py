@@ -84,6 +84,7 @@ def test_the_recipe_of_a_run_is_complete(run: Path, tmp_path: Path) -> None:
     assert data["space"]["constants"]["width"] == 2 and "extends" not in data
     for phase in ("search", "train"):  # what was measured when it began
         assert data[phase]["precision"] == "fp32" and data[phase]["threads"] == 1
+    assert data["search"]["memory"] == "plain"
     moved = tmp_path / "moved"
     import shutil
 
@@ -293,3 +294,28 @@ def test_a_plugin_travels_with_its_run(place: Path, tmp_path: Path) -> None:
 def test_results_are_plain_dataclasses(run: Path) -> None:
     found = nr.evaluate(run, protocols=["rgb"])
     assert dataclasses.is_dataclass(found) and found.summaries[0]["protocol"] == "rgb"
+
+
+def test_a_search_that_runs_out_of_memory_goes_on_and_resumes_with_less(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nasrestore.network.build import GraphNetwork
+
+    used: list[str] = []
+    forward, stop = GraphNetwork.forward, StopAfter(3)
+
+    def starved(network: GraphNetwork, *inputs: object, **more: object) -> object:
+        if network.memory == "plain" and stop.now == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0")
+        used.append(network.memory)
+        return forward(network, *inputs, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GraphNetwork, "forward", starved)
+    out = tmp_path / "starved"
+    with pytest.raises(Interrupted):
+        nr.search(place / "tiny.yaml", WIDTH, out=out, observer=stop, should_stop=stop.asked)
+    assert used[-1] == "mixture" and "plain" in used
+    assert yaml.safe_load((out / "recipe.yaml").read_text())["search"]["memory"] == "mixture"
+    used.clear()
+    nr.search(place / "tiny.yaml", out=out, resume=True)
+    assert set(used) == {"mixture"}
