@@ -125,18 +125,16 @@ def _checkpoint(opened: OpenRun) -> tuple[Checkpoint | None, list[Finding]]:
 def _course_of(
     opened: OpenRun, records: Sequence[Mapping[str, Any]], checkpoint: Checkpoint | None
 ) -> list[Finding]:
-    """What the log and the monitor's state say."""
+    """What the log, the checkpoint and the monitor's state in it say."""
     from nasrestore.search.health.eigenvalue import judge_eigenvalues
-    from nasrestore.search.health.silence import heard_of, judge_silence
 
     turns, planned = 0, None
     found = logged.logged_findings(records)
     if checkpoint is not None:
         turns, planned = checkpoint.step, int(checkpoint["plan"]["plan"]["total"])
-    for level, heard in (
-        ({} if checkpoint is None else checkpoint.get("monitor", {})).get("heard", {}).items()
-    ):
-        found += judge_silence(level, heard_of(heard), ended=turns >= (planned or 0))
+        stopped = bool(of_kind(found, "hard"))
+        found += [] if stopped else _kept(opened, checkpoint)
+        found += _watched(checkpoint.get("monitor", {}), turns >= planned, stopped)
     found += logged.judge_end(records, turns, planned)
     found += logged.judge_objectives(records)
     found += logged.judge_solvers(records)
@@ -159,14 +157,14 @@ def _kept(opened: OpenRun, checkpoint: Checkpoint) -> list[Finding]:
     return judge_kept([name for name, key in keys.items() if key not in checkpoint["network"]])
 
 
-def _watched(state: Mapping[str, Any], *, ended: bool) -> list[Finding]:
+def _watched(state: Mapping[str, Any], ended: bool, stopped: bool) -> list[Finding]:
     """What the monitor had heard by then."""
     from nasrestore.search.health.silence import heard_of, judge_silence
 
     heard = {level: heard_of(kept) for level, kept in state.get("heard", {}).items()}
     found = [f for level, one in heard.items() for f in judge_silence(level, one, ended=ended)]
     steps = sum(one.steps for one in heard.values())
-    if steps:
+    if steps and not stopped:
         sentence = f"{steps:,} steps were watched: no level wrote to another, and batches went on"
         found.append(Finding("ok", "crossing", "search", sentence, "", float(steps)))
     return found
@@ -285,7 +283,9 @@ def data_findings(found: Splits) -> list[Finding]:
         found.check_disjoint()
     except NasRestoreError as error:
         return [Finding("hard", "leak", "data", error.message, error.hint or splits.LEAVE_OUT)]
-    return splits.judge_members(found.members)
+    named = splits.judge_members(found.members)
+    leaks = getattr(found, "leaks", None)
+    return named if leaks is None else [*named, *splits.judge_leaks(leaks())]
 
 
 # -- a recipe --------------------------------------------------------------------------------

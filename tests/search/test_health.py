@@ -192,6 +192,18 @@ def test_gradients_that_an_architecture_step_leaves_in_the_weights(
     assert list(hard(loop)) == ["crossing"]
 
 
+# -- the defect of CLEARER's published deraining ----------------------------------------------
+
+
+def test_test_images_that_the_architecture_is_chosen_by(search: Callable[..., Loop]) -> None:
+    network = supernet()
+    loop = search(network, chain(network))
+    members = {"train": ["a", "b"], "validation": ["x", "y"], "test": ["x", "y"]}
+    loop.monitor = HealthMonitor(SPLITS, members, event=loop.log.event)
+    assert "validation and test share 2 scenes: x, y" in stopped(loop).message
+    assert list(hard(loop)) == ["leak"]
+
+
 # -- writes to what is not its own ------------------------------------------------------------
 
 
@@ -315,7 +327,8 @@ def test_a_healthy_chain_is_said_to_be_so() -> None:
 
 def test_logits_that_nobody_owns_are_frozen_and_that_is_said() -> None:
     network = supernet()
-    (finding,) = check_chain(network, [level(network, "weights", first=True)])
+    kept, finding = check_chain(network, [level(network, "weights", first=True)])
+    assert (kept.kind, kept.check) == ("ok", "checkpoint")
     assert finding.kind == "soft" and "they stay as they started" in finding.sentence
 
 

@@ -19,6 +19,7 @@ from nasrestore.search.health.eigenvalue import (
 from nasrestore.search.health.finding import Finding
 from nasrestore.search.health.ownership import check_chain, constant_variables
 from nasrestore.search.health.silence import PATIENCE, Heard, heard_of, judge_silence
+from nasrestore.search.health.splits import judge_members
 from nasrestore.search.health.traces import Traces
 from nasrestore.search.level import Level, StepRecord
 from nasrestore.search.objective import Batch
@@ -51,6 +52,7 @@ class HealthMonitor:
         event: Callable[..., None] = _nobody,
     ) -> None:
         self.findings: list[Finding] = []
+        self._members = dict(members or {})
         self._batches = BatchWatch(splits, members)
         self._eigenvalue = None if eigenvalue is None else EigenvalueWatch(eigenvalue)
         self._event = event
@@ -61,12 +63,12 @@ class HealthMonitor:
         self._pending: list[Finding] = []
 
     def begin(self, network: nn.Module, levels: Sequence[Level]) -> None:
-        """Looks at the chain, and at every batch from now on.
+        """Looks at the splits and the chain, and at every batch from now on.
 
         Raises:
             RunStopped: a hard finding.
         """
-        self._tell(check_chain(network, levels))
+        self._tell([*judge_members(self._members), *check_chain(network, levels)])
         self._levels = levels
         self._constant = constant_variables(network)
         owners = {id(v): level.name for level in levels for v in level.variables.values()}
