@@ -112,3 +112,27 @@ def test_an_interrupted_search_goes_on_on_cuda(recipe: Path, tmp_path: Path) -> 
     nr.search(recipe, out=part, resume=True)
     assert losses(part) == pytest.approx(losses(tmp_path / "whole"), rel=1e-3)
     assert nr.load_genotype(part / "genotype.yaml").decisions
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_recomputation_on_cuda_draws_and_computes_the_same(bf16: bool) -> None:
+    from torch import nn
+
+    from nasrestore.network.recompute import recomputed
+
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.ReLU(inplace=True), nn.Dropout(0.5)
+    module = nn.Sequential(*layers).cuda()
+    x = torch.rand(2, 3, 16, 16, device="cuda", requires_grad=True)
+    share = torch.tensor(0.5, device="cuda", requires_grad=True)
+    sides = []
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        for again in (True, False):
+            torch.manual_seed(1)
+            with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
+                result = recomputed(module, x, share) if again else share * module(x)
+            of = [x, share, *module.parameters()]
+            found = torch.autograd.grad(result.float().square().sum(), of)
+            sides.append([result.float(), *found, torch.rand(3, device="cuda")])
+    for one, other in zip(*sides, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
