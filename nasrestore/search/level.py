@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from nasrestore.errors import RunStopped
-from nasrestore.search.hypergradient.curvature import Curvature, reduced
+from nasrestore.search.hypergradient.curvature import Curvature, Frozen, Present, reduced
 from nasrestore.search.hypergradient.descent import Descent
-from nasrestore.search.hypergradient.problem import Gradient, Hypergradient, LevelProblem, norm
+from nasrestore.search.hypergradient.problem import (
+    Gradient,
+    Hypergradient,
+    LevelProblem,
+    constants,
+    norm,
+)
 from nasrestore.search.objective import Batch, Objective, Terms
-from nasrestore.search.scope import Noise, only, statistics
+from nasrestore.search.scope import Noise, norms_of_any_order, only, statistics
 from nasrestore.search.stepdown import StepDown
 
 
@@ -130,12 +137,22 @@ class Level:
     def _gradient(self, batch: Batch, progress: float, below: Sequence[Level]) -> Gradient:
         problem = self.problem(progress, batch)
         inner = [level.problem(progress) for level in below]
-        if self.curvature is not None and inner:
-            problem, inner[-1] = reduced(problem, inner, self.curvature)
         parameters = self.objective.parameters()
+        present = Present(constants(parameters))
+        if self.curvature is not None and inner:
+            problem, inner[-1] = reduced(problem, inner, self.curvature, present)
+        deep = len(inner) > 1 and not isinstance(self.curvature, (Frozen, NoneType))
         network = self.network
-        with only(parameters, self.variables), statistics(network, moving=self.keeps_statistics):
-            return self.hypergradient(problem, inner, parameters)
+        with (
+            only(parameters, self.variables),
+            statistics(network, moving=self.keeps_statistics),
+            norms_of_any_order(network, wanted=deep),
+        ):
+            found = self.hypergradient(problem, inner, parameters)
+        if present.residuals:
+            worst = {"response_residual": max(present.residuals)}
+            found = replace(found, record={**found.record, **worst})
+        return found
 
     def step(self, progress: float, below: Sequence[Level] = ()) -> StepRecord:
         """One step of the optimizer along the hypergradient.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,6 +43,36 @@ def statistics(network: nn.Module, *, moving: bool) -> Iterator[None]:
         for norm, before in zip(norms, tracked, strict=True):
             norm.track_running_stats = before
         network.train(was_training)
+
+
+@contextmanager
+def norms_of_any_order(network: nn.Module, *, wanted: bool) -> Iterator[None]:
+    """Inside, batch normalisation by the batch is made of operations that differentiate endlessly.
+
+    Torch's own has first and second derivatives alone. It is several times faster, so that this is
+    for third derivatives only, which levels further below bring along. The values are the same but
+    for rounding.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    try:
+        if wanted:
+            for norm in norms:
+                norm.forward = partial(_normalised, norm)  # type: ignore[method-assign]
+        yield
+    finally:
+        for norm in norms:
+            norm.__dict__.pop("forward", None)
+
+
+def _normalised(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+    """N C ... by the batch's own mean and variance."""
+    others = [axis for axis in range(x.dim()) if axis != 1]
+    shape = [1, -1, *[1] * (x.dim() - 2)]
+    centred = x - x.mean(others, keepdim=True)
+    result = centred * torch.rsqrt(centred.square().mean(others, keepdim=True) + norm.eps)
+    if norm.weight is not None:
+        result = result * norm.weight.view(shape) + norm.bias.view(shape)
+    return result
 
 
 class Noise:

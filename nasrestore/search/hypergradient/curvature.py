@@ -12,8 +12,9 @@ depend on the others. Their values at the present point stay the same with ``fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -37,16 +38,37 @@ from nasrestore.search.objective import Terms
 Value = Callable[[dict[str, Tensor], int], Tensor]
 
 
+@dataclass(frozen=True)
+class Present:
+    """The point at which a hypergradient is taken.
+
+    Attributes:
+        parameters: all of them, as constants.
+        kept: what a curvature computes there once, by the level's name.
+        residuals: that solvers left when levels answered, relative.
+    """
+
+    parameters: Parameters
+    kept: dict[str, Any] = field(default_factory=dict)
+    residuals: list[float] = field(default_factory=list)
+
+
 class Curvature(Protocol):
     """How one level's variables answer to the others."""
 
     def respond(
-        self, level: LevelProblem, value: Value, parameters: dict[str, Tensor], order: int
+        self,
+        level: LevelProblem,
+        value: Value,
+        parameters: dict[str, Tensor],
+        order: int,
+        present: Present,
     ) -> dict[str, Tensor]:
         """The level's variables as functions of the other parameters.
 
         Args:
             value: its objective, in which the levels below it have answered already.
+            parameters: where the answer is wanted, which need not be the present point.
             order: how many derivatives of the answer must be right.
         """
         ...
@@ -57,7 +79,12 @@ class Frozen:
     """They are constants, everywhere: in the lower level's objective and in the upper one's."""
 
     def respond(
-        self, level: LevelProblem, value: Value, parameters: dict[str, Tensor], order: int
+        self,
+        level: LevelProblem,
+        value: Value,
+        parameters: dict[str, Tensor],
+        order: int,
+        present: Present,
     ) -> dict[str, Tensor]:
         return {}
 
@@ -78,7 +105,12 @@ class UnrolledResponse:
         self.steps, self.optimizer, self.rate = steps, optimizer, rate
 
     def respond(
-        self, level: LevelProblem, value: Value, parameters: dict[str, Tensor], order: int
+        self,
+        level: LevelProblem,
+        value: Value,
+        parameters: dict[str, Tensor],
+        order: int,
+        present: Present,
     ) -> dict[str, Tensor]:
         rate = level.rate if self.rate is None else self.rate
         descent = Descent("sgd", rate) if self.optimizer == "sgd" else own_descent(level, rate)
@@ -91,11 +123,12 @@ class UnrolledResponse:
 
 @curvature("resolved")
 class Resolved:
-    """They stay minimal: solved for again, by the implicit function theorem at the present point.
+    """They stay as minimal as they are: solved for again wherever they are asked for.
 
-    The answer is iterated with the Hessian held: ``w <- w - H^-1 (g_w(w, a) - g_w at the present
-    point)``. Each iteration makes one more derivative exact, so that the Hessian of the lower level
-    sees all of the response.
+    What is held is their gradient at the present point, 0 at a minimum. The answer is iterated with
+    the present Hessian: ``w <- w - H^-1 (g_w(w, a) - g_w at the present point)``, first in value and
+    then ``order`` times with derivatives, each of which makes one more of them exact, so that the
+    Hessian of the level above sees all of the response.
 
     Args:
         steps: of conjugate gradients, the most.
@@ -107,26 +140,58 @@ class Resolved:
         self.steps, self.tolerance, self.damping = steps, tolerance, damping
 
     def respond(
-        self, level: LevelProblem, value: Value, parameters: dict[str, Tensor], order: int
+        self,
+        level: LevelProblem,
+        value: Value,
+        parameters: dict[str, Tensor],
+        order: int,
+        present: Present,
     ) -> dict[str, Tensor]:
-        present = leaves(parameters, level.variables)
-        flat = Flat(present)
-        here = {**constants(parameters), **present}
-        slope = filled(gradients(value(here, 0), present, create_graph=True), present)
-        start = flat.vector(slope).detach()
-        product = hessian_product(slope, present, flat)
+        start = leaves(present.parameters, level.variables)
+        flat = Flat(start)
+        if level.name not in present.kept:
+            present.kept[level.name] = self._linearised(value, present, start, flat)
+        held, solved = present.kept[level.name]
+
+        def left(moved: Tensor, others: Parameters, *, create_graph: bool) -> Tensor:
+            at = flat.tensors(moved)
+            found = gradients(value({**others, **at}, 0), at, create_graph=create_graph)
+            return flat.vector(filled(found, at)) - held
+
+        moved = flat.vector(start).detach().requires_grad_()
+        fixed, before = constants(parameters), math.inf
+        small = ROUNDINGS * torch.finfo(held.dtype).eps
+        for _ in range(MOST_MOVES):  # none where the point is the present one
+            residual = left(moved, fixed, create_graph=False)
+            length = float(residual.norm())
+            if not small * (1 + float(held.norm())) < length < before:
+                break
+            moved, before = (moved - solved(residual)).detach().requires_grad_(), length
+        for _ in range(order):
+            step: Tensor = Solve.apply(left(moved, parameters, create_graph=True), solved)
+            moved = moved - step
+        return flat.tensors(moved)
+
+    def _linearised(
+        self, value: Value, present: Present, start: dict[str, Tensor], flat: Flat
+    ) -> tuple[Tensor, Product]:
+        """The gradient at the present point, and what solves systems with the Hessian there."""
+        at = {**present.parameters, **start}
+        slope = filled(gradients(value(at, 0), start, create_graph=True), start)
+        product = hessian_product(slope, start, flat)
 
         def solved(vector: Tensor) -> Tensor:
-            return conjugate_gradients(
-                product, vector, self.steps, self.tolerance, self.damping
-            ).vector
+            found = conjugate_gradients(
+                product, vector.detach(), self.steps, self.tolerance, self.damping
+            )
+            present.residuals.append(found.residual)
+            return found.vector
 
-        moved = flat.vector(present)
-        for _ in range(order):
-            at = flat.tensors(moved)
-            found = gradients(value({**parameters, **at}, 0), at, create_graph=True)
-            moved = moved - Solve.apply(flat.vector(filled(found, at)) - start, solved)
-        return flat.tensors(moved)
+        return flat.vector(slope).detach(), solved
+
+
+MOST_MOVES = 20
+ROUNDINGS = 10.0
 
 
 class Solve(torch.autograd.Function):
@@ -135,7 +200,8 @@ class Solve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vector: Tensor, solved: Product) -> Tensor:
         ctx.solved = solved
-        return solved(vector)
+        found: Tensor = solved(vector)
+        return found
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -143,7 +209,7 @@ class Solve(torch.autograd.Function):
 
 
 def reduced(
-    level: LevelProblem, below: Sequence[LevelProblem], by: Curvature
+    level: LevelProblem, below: Sequence[LevelProblem], by: Curvature, present: Present
 ) -> tuple[LevelProblem, LevelProblem]:
     """The level and the one directly below, in whose objectives those further below respond.
 
@@ -155,24 +221,32 @@ def reduced(
         return level, lower
     # A method differentiates the upper objective once, and the lower one's gradient again.
     return (
-        replace(level, terms=_answered(level, further, by, 1)),
-        replace(lower, terms=_answered(lower, further, by, 2)),
+        replace(level, terms=_answered(level, further, by, 1, present)),
+        replace(lower, terms=_answered(lower, further, by, 2, present)),
     )
 
 
 def _answered(
-    level: LevelProblem, below: Sequence[LevelProblem], by: Curvature, order: int
+    level: LevelProblem,
+    below: Sequence[LevelProblem],
+    by: Curvature,
+    order: int,
+    present: Present,
 ) -> Callable[..., Terms]:
     """The level's objective after the levels below it have answered."""
 
     def terms(parameters: Parameters, step: int = 0) -> Terms:
-        return level.terms(answers(below, dict(parameters), by, order), step)
+        return level.terms(answers(below, dict(parameters), by, order, present), step)
 
     return terms
 
 
 def answers(
-    levels: Sequence[LevelProblem], parameters: dict[str, Tensor], by: Curvature, order: int
+    levels: Sequence[LevelProblem],
+    parameters: dict[str, Tensor],
+    by: Curvature,
+    order: int,
+    present: Present,
 ) -> dict[str, Tensor]:
     """All parameters, those of ``levels`` (innermost first) as functions of the others."""
     if not levels:
@@ -180,7 +254,7 @@ def answers(
     *inner, last = levels
 
     def value(at: dict[str, Tensor], step: int) -> Tensor:
-        return last.terms(answers(inner, at, by, order + 1), step).total
+        return last.terms(answers(inner, at, by, order + 1, present), step).total
 
-    moved = by.respond(last, value, parameters, order)
-    return answers(inner, {**parameters, **moved}, by, order)
+    moved = by.respond(last, value, parameters, order, present)
+    return answers(inner, {**parameters, **moved}, by, order, present)
