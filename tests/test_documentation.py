@@ -29,7 +29,7 @@ def test_the_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/language.md", "docs/rdmc.md", "docs/memory.md"]
+    "page", ["README.md", "docs/language.md", "docs/rdmc.md", "docs/memory.md", "docs/health.md"]
 )
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
