@@ -151,7 +151,8 @@ class Resolved:
         flat = Flat(start)
         if level.name not in present.kept:
             present.kept[level.name] = self._linearised(value, present, start, flat)
-        held, solved = present.kept[level.name]
+        linearised: tuple[Tensor, Product] = present.kept[level.name]
+        held, solved = linearised
 
         def left(moved: Tensor, others: Parameters, *, create_graph: bool) -> Tensor:
             at = flat.tensors(moved)
