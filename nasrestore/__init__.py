@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import nasrestore.search
 from nasrestore.errors import NasRestoreError, RunStopped, SpecError
 from nasrestore.registry import (
+    curvature,
     dataset,
     hypergradient,
     loss,
@@ -31,6 +32,7 @@ from nasrestore.registry import (
 )
 
 if TYPE_CHECKING:
+    from nasrestore.api.hypergradient import hypergradient_of
     from nasrestore.api.public import (
         build,
         derive,
@@ -40,20 +42,38 @@ if TYPE_CHECKING:
         load_space,
         train,
     )
-    from nasrestore.graph.signature import Layer, OperationSignature, Parameter, Signature
+    from nasrestore.graph.signature import (
+        HypergradientSignature,
+        Layer,
+        LossSignature,
+        OperationSignature,
+        Parameter,
+        Signature,
+    )
 
 _LAZY = {
     **dict.fromkeys(
         ("build", "derive", "evaluate", "load", "load_genotype", "load_space", "train"),
         "nasrestore.api.public",
     ),
+    "hypergradient_of": "nasrestore.api.hypergradient",
     **dict.fromkeys(
-        ("Layer", "OperationSignature", "Parameter", "Signature"), "nasrestore.graph.signature"
+        (
+            "HypergradientSignature",
+            "Layer",
+            "LossSignature",
+            "OperationSignature",
+            "Parameter",
+            "Signature",
+        ),
+        "nasrestore.graph.signature",
     ),
 }
 
 __all__ = [
+    "HypergradientSignature",
     "Layer",
+    "LossSignature",
     "NasRestoreError",
     "OperationSignature",
     "Parameter",
@@ -61,10 +81,12 @@ __all__ = [
     "Signature",
     "SpecError",
     "build",
+    "curvature",
     "dataset",
     "derive",
     "evaluate",
     "hypergradient",
+    "hypergradient_of",
     "load",
     "load_genotype",
     "load_space",
