@@ -28,8 +28,29 @@ def test_the_recipe(tmp_path: Path) -> None:
     assert prepared.recipe.description is None
 
 
+def test_the_recipe_and_the_code_of_the_page_on_levels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "levels.md").read_text()
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "three.yaml").write_text(recipe)
+    levels = prepare(tmp_path / "three.yaml").recipe.search.levels
+    assert [level.name for level in levels] == ["weights", "architecture", "scalars"]
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "levels.md", "exec"), {})
+    assert "0.7000" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/language.md", "docs/rdmc.md", "docs/memory.md", "docs/health.md"]
+    "page",
+    [
+        "README.md",
+        "docs/language.md",
+        "docs/rdmc.md",
+        "docs/memory.md",
+        "docs/health.md",
+        "docs/levels.md",
+    ],
 )
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
