@@ -139,7 +139,7 @@ def _course_of(
     found += logged.judge_objectives(records)
     found += logged.judge_solvers(records)
     looks = {r["turn"]: r for r in records if r.get("event") == "eigenvalue"}
-    if looks:
+    if looks and not any(finding.check == "eigenvalue" for finding in found):
         rows = [looks[turn] for turn in sorted(looks)]
         values = [float(row["value"]) for row in rows]
         found += judge_eigenvalues(sorted(looks), values, int(rows[-1]["window"]))

@@ -302,7 +302,7 @@ def test_a_variable_that_was_heard_once_is_no_longer_silent() -> None:
     assert [(f.kind, "architecture.a" in f.sentence) for f in during] == [("hard", True)]
     after = judge_silence("upper", heard, ended=True)
     assert [f.kind for f in after] == ["hard", "soft"]
-    assert "never received a gradient: stages.c" in after[1].sentence
+    assert "never received a gradient, in none of 22 steps: stages.c" in after[1].sentence
 
 
 def test_scalars_outside_the_network_count_like_the_architecture() -> None:

@@ -157,7 +157,7 @@ def judge_eigenvalues(turns: Sequence[int], values: Sequence[float], window: int
     if EigenvalueRule(1, PAPER_RATIO, window).risen(values):
         sentence = (
             f"the largest eigenvalue of the validation Hessian in the architecture rose to "
-            f"{last:.3g}: over the last {window} looks it is more than {1 / PAPER_RATIO:.2f} times "
+            f"{last:.3g}: over the last {window} look{'s' * (window > 1)} it is more than {1 / PAPER_RATIO:.2f} times "
             "that of the looks before"
         )
         advice = (

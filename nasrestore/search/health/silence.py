@@ -67,10 +67,10 @@ def judge_silence(level: str, heard: Heard, *, ended: bool) -> list[Finding]:
                 "soft",
                 "gradient",
                 level,
-                f"{len(others)} parameters of level {level!r} never received a gradient: "
-                f"{few(others)}",
-                "nothing that the objective reads depends on them: remove them from the space, or "
-                "read them",
+                f"{len(others)} parameters of level {level!r} never received a gradient, in none of "
+                f"{heard.steps:,} steps: {few(others)}",
+                "if the search was long, nothing that the objective reads depends on them: remove "
+                "them from the space, or read them",
                 float(len(others)),
             )
         )
