@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 from nasrestore.errors import NasRestoreError
@@ -124,11 +125,39 @@ class Registry:
         factory = self.entry(name).factory
         if factory is None:
             raise RuntimeError(f"{self.kind} {name!r} is declared, but its module is not imported")
-        return factory
+        return self._guarded(name, factory)
 
     def factories(self) -> dict[str, Callable[..., Any]]:
         """Every name whose implementation is imported."""
-        return {e.name: e.factory for e in self._entries.values() if e.factory is not None}
+        found = {e.name: e.factory for e in self._entries.values() if e.factory is not None}
+        return {name: self._guarded(name, factory) for name, factory in found.items()}
+
+    def _guarded(self, name: str, factory: Callable[..., Any]) -> Callable[..., Any]:
+        """A plugin's factory, whose failure is a message that names it; a built-in's as it is."""
+        origin = self._entries[name].origin
+        if origin.partition(".")[0] == "nasrestore":
+            return factory
+
+        @wraps(factory, updated=())
+        def made(*args: Any, **options: Any) -> Any:
+            try:
+                return factory(*args, **options)
+            except NasRestoreError:
+                raise
+            except Exception as error:
+                raise NasRestoreError(
+                    f"the plugin's {self.kind} {name!r} cannot be made: "
+                    f"{type(error).__name__}: {error}",
+                    hint=f"called with {_shown(args, options)}",
+                ) from error
+
+        return made
+
+
+def _shown(args: tuple[Any, ...], options: dict[str, Any]) -> str:
+    given = [repr(arg)[:40] for arg in args]
+    given += [f"{name}={value!r}"[:60] for name, value in options.items()]
+    return ", ".join(given) or "nothing"
 
 
 _entry_points_loaded = False

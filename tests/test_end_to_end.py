@@ -319,3 +319,19 @@ def test_a_search_that_runs_out_of_memory_goes_on_and_resumes_with_less(
     used.clear()
     nr.search(place / "tiny.yaml", out=out, resume=True)
     assert set(used) == {"mixture"}
+
+
+def test_a_plugin_that_cannot_be_made_is_named(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "import nasrestore as nr\n\n"
+        '@nr.loss("broken", signature=nr.Signature("fails"))\n'
+        "class Broken:\n    def __init__(self):\n        raise KeyError('no such thing')\n"
+    )
+    settings = {
+        **WIDTH,
+        "plugins": [str(tmp_path / "broken.py")],
+        "objectives.restoration.broken": 1,
+    }
+    with pytest.raises(NasRestoreError, match="plugin's loss 'broken' cannot be made: KeyError"):
+        nr.search(place / "tiny.yaml", settings, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

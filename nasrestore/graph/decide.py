@@ -74,7 +74,7 @@ def decide(
     search = _Search(graph, strengths, limits, top)
     found, bound = search.run()
     if not found:
-        raise NasRestoreError(_none_fits(graph, limits, bound), hint="raise the limits")
+        raise NasRestoreError(_none_fits(graph, limits, bound), hint=_least(graph, limits))
     ties = _ties(graph, strengths)
     named = _named(graph, strengths)
     result = []
@@ -99,6 +99,15 @@ def _none_fits(graph: SearchGraph, limits: Limits, bound: int | None) -> str:
     ]
     found = "keeps" if bound is None else "was found that keeps"
     return f"no architecture of {graph.name!r} {found} within {' and '.join(wanted)}"
+
+
+def _least(graph: SearchGraph, limits: Limits) -> str:
+    """What the limits must at least be raised to."""
+    least = CostModel(graph, limits.size).least()
+    return (
+        f"raise the limits: none goes below {least.parameters:,} parameters, "
+        f"nor below {int(least.macs):,} multiply-adds"
+    )
 
 
 def _named(graph: SearchGraph, strengths: Strengths) -> dict[str, dict[str, float]]:
