@@ -236,6 +236,12 @@ def test_how_a_search_ended() -> None:
     assert (bad.kind, bad.check) == ("hard", "finite") and "mse is nan" in bad.sentence
     other = end(event("stopped", turn=5, reason="the very same batch"))
     assert (other.kind, other.check) == ("hard", "stopped")
+    said = {
+        "event": "finding",
+        **Finding("hard", "batches", "upper", "the very same batch").plain(),
+    }
+    known = end(said, event("stopped", turn=5, reason="the very same batch"))
+    assert known.sentence == "the search stopped itself in turn 5: the finding above"
 
 
 def test_a_search_that_went_on_after_it_stopped_is_not_stopped() -> None:

@@ -35,7 +35,8 @@ def judge_end(records: Sequence[Record], turns: int, planned: int | None) -> lis
     """
     last = _last_event(records)
     if last is not None and last["event"] == "stopped":
-        return [_stopped(last)]
+        known = [f.sentence for f in logged_findings(records) if f.kind == "hard"]
+        return [_stopped(last, known)]
     if planned is None:
         sentence = "the search has left no checkpoint yet"
         return [Finding("soft", "end", "search", sentence, "run it: nasrestore search RECIPE")]
@@ -67,8 +68,10 @@ def _last_event(records: Sequence[Record]) -> Record | None:
     return None
 
 
-def _stopped(event: Record) -> Finding:
+def _stopped(event: Record, known: Sequence[str]) -> Finding:
     reason = str(event.get("reason", "no reason was logged"))
+    if reason in known:
+        reason = "the finding above"
     finite = "not finite" in reason or "norm of the gradient" in reason
     return Finding(
         "hard",

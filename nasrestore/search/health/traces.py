@@ -67,7 +67,7 @@ class Traces:
     def _crossing(self, what: str, places: Sequence[int]) -> Finding:
         owners = dict.fromkeys(self._owners[i] for i in places)
         whose = few(f"level {name!r}" if name else "no level" for name in owners)
-        names = few(self._names[i] for i in places)
+        names = few((self._names[i] for i in places), most=1)
         return Finding(
             "hard",
             "crossing",
