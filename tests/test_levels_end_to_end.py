@@ -69,7 +69,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rainy = (clean.astype(int) + streaks).clip(0, 255).astype(np.uint8)
         write_image(folder / "rain" / f"{number}.png", rainy)
     (folder / "three.yaml").write_text(TRILEVEL)
-    four = TRILEVEL.replace("[hyper, decay, strength]", "[hyper, decay]").replace("\ntrain:", FOURTH)
+    four = TRILEVEL.replace("[hyper, decay, strength]", "[hyper, decay]").replace(
+        "\ntrain:", FOURTH
+    )
     (folder / "four.yaml").write_text(four)
     return folder
 
