@@ -158,7 +158,8 @@ def _pairs() -> Iterator[tuple[str, str, Signature, Callable[..., Any]]]:
 def test_every_name_has_a_factory_and_every_factory_a_name(
     names: registry.Registry, signatures: Mapping[str, Signature]
 ) -> None:
-    built_in = {e for e in names.names() if names.entry(e).origin.startswith("nasrestore")}
+    # a plugin's module, loaded by another test, is called nasrestore_plugin_...
+    built_in = {e for e in names.names() if names.entry(e).origin.partition(".")[0] == "nasrestore"}
     assert built_in == set(signatures)
     assert built_in <= set(names.factories())
 
