@@ -20,13 +20,19 @@ Direction = Literal["same", "up", "down"]
 
 @dataclass(frozen=True)
 class Shape:
-    """Channels and resolution of a feature map."""
+    """Channels and resolution of a feature map, and the frames of a clip.
+
+    Attributes:
+        frames: length of the frames axis of a clip, N T C H W; ``None`` for an image, N C H W.
+    """
 
     channels: int
     scale: Fraction = Fraction(1)
+    frames: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.channels} channels at {self.scale} of the input's resolution"
+        each = "" if self.frames is None else f"{self.frames} frames of "
+        return f"{each}{self.channels} channels at {self.scale} of the input's resolution"
 
 
 @dataclass(frozen=True)

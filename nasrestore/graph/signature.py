@@ -245,6 +245,11 @@ class OperationSignature(Signature):
         resolve: completes the parameters with the number of the copy, from 1.
         parameter_free: true of pooling, resampling, identity and none.
         pointwise: a linear map of each pixel by itself, which commutes with resampling.
+        clip: for an operation that reads all frames of a clip at once, N T C H W: the output's
+            (frames, channels) from (frames, input channels, parameters), frames ``None`` where it
+            puts out one image, N C H W; raises ``SignatureError`` where the clip does not fit.
+            Its factory takes ``frames`` as well, and so do ``layers``, among the parameters. Default:
+            an operation on images, through which the frames of a clip go one by one.
     """
 
     channels: Callable[[int, Params], int] = _same_channels
@@ -253,6 +258,7 @@ class OperationSignature(Signature):
     resolve: Callable[[Params, int], Params] = _index_free
     parameter_free: bool = False
     pointwise: bool = False
+    clip: Callable[[int, int, Params], tuple[int | None, int]] | None = None
 
 
 @dataclass(frozen=True)
