@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -49,15 +49,18 @@ class Operation:
 
 @dataclass(frozen=True)
 class Node:
-    """One copy of a declared node.
+    """One copy of a declared node; a node of a cell is there once for each use of the cell.
 
-    Its main input is ``reads`` concatenated, then ``between``; links join after that.
+    Its main input is ``reads`` concatenated, then ``between``; links join after that. Without
+    ``reads`` it is the sum of its links.
 
     Attributes:
-        read: shape of ``reads`` concatenated, before ``between``.
+        read: shape of ``reads`` concatenated, before ``between``; without them, of its first link.
         main: shape of the main input, after ``between`` and before links join.
         input: shape that the operation reads, with every link that can join.
-        choice: name of the choice that decides between several ``candidates``.
+        choice: name of the choice that decides between several ``candidates``; nodes whose
+            decisions are tied have the same.
+        weights: name of the node whose weights it has: its own, or that of the first copy.
     """
 
     name: str
@@ -72,6 +75,11 @@ class Node:
     main: Shape
     input: Shape
     output: Shape
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            object.__setattr__(self, "weights", self.name)
 
 
 @dataclass(frozen=True)
@@ -80,9 +88,12 @@ class Edge:
 
     Attributes:
         link: the link group that it was declared in.
+        source: the node that it comes from; where links carry operations, the operation's.
         factor: resolution of the target over the source's: 2 is up, 1/4 is two levels down.
         channels: what arrives, after the adapter.
         choice: name of the choice that may drop it; ``None`` where it is fixed.
+        candidate: what a decision calls it: its name, within a cell without that of the cell's use.
+        weights: name of the link whose adapter it has.
     """
 
     name: str
@@ -96,6 +107,13 @@ class Edge:
     channels: int
     choice: str | None
     group: str
+    candidate: str = ""
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        for attribute in ("candidate", "weights"):
+            if not getattr(self, attribute):
+                object.__setattr__(self, attribute, self.name)
 
     @property
     def direction(self) -> Direction:
@@ -112,17 +130,23 @@ class Choice:
     """Something to decide: ``keep`` of the ``candidates``.
 
     Attributes:
+        kind: between operations at nodes, between links, or between the cells that a node may be.
+        group: of its architecture parameters, by which a level owns them.
+        measured_by: for links that carry a choice of operations each, these choices: a link is as
+            strong as its strongest operation but ``none``, and has no architecture parameter itself.
         decidable: the candidates that a decision may name; ``none`` is never decided for.
     """
 
     name: str
-    kind: Literal["operation", "links"]
+    kind: Literal["operation", "links", "cells"]
     candidates: tuple[str, ...]
     keep: int = 1
+    group: str = "architecture"
+    measured_by: tuple[str, ...] = ()
 
     @property
     def decidable(self) -> tuple[str, ...]:
-        return tuple(c for c in self.candidates if self.kind == "links" or c != "none")
+        return tuple(c for c in self.candidates if self.kind != "operation" or c != "none")
 
     @property
     def decisions(self) -> int:
@@ -132,7 +156,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Output:
-    """A named output; ``add`` is the input or the state that is added to the node's."""
+    """A named output; ``add`` is the input, the state or the node that is added to the node's."""
 
     name: str
     node: str
@@ -168,6 +192,7 @@ class SearchGraph:
             their entries in a genotype are ignored.
         decisions: of a derived graph, what was decided.
         groups: every parameter group that the file names, those of removed links too.
+        flows: for each input that is an optical flow, the clip whose flow it is.
     """
 
     name: str
@@ -181,6 +206,7 @@ class SearchGraph:
     removed: tuple[Choice, ...] = ()
     decisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
+    flows: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _nodes(self) -> dict[str, Node]:
@@ -205,8 +231,40 @@ class SearchGraph:
 
     @property
     def architectures(self) -> int:
-        """How many different networks can be derived."""
-        return math.prod(choice.decisions for choice in self.choices)
+        """How many different networks can be derived.
+
+        Of links that carry operations, those that are dropped decide nothing.
+        """
+        by_name = {choice.name: choice for choice in self.choices}
+        within = {name for choice in self.choices for name in choice.measured_by}
+        count = 1
+        for choice in self.choices:
+            if choice.measured_by:
+                each = [by_name[name].decisions for name in choice.measured_by]
+                count *= _elementary(each, choice.keep)
+            elif choice.name not in within:
+                count *= choice.decisions
+        return count
+
+    def relevant(self, decisions: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """The decisions without those for operations of links that are not kept."""
+        idle = {
+            operation
+            for choice in self.choices
+            for link, operation in zip(choice.candidates, choice.measured_by, strict=False)
+            if link not in decisions.get(choice.name, ())
+        }
+        return {name: names for name, names in decisions.items() if name not in idle}
+
+    @property
+    def clip(self) -> str | None:
+        """The input that is a clip of frames; ``None`` for a network on images."""
+        return next((n for n, s in self.inputs.items() if s.frames and n not in self.flows), None)
+
+    @property
+    def frames(self) -> int | None:
+        """Length of the clip; ``None`` for a network on images."""
+        return None if self.clip is None else self.inputs[self.clip].frames
 
     @property
     def multiple(self) -> int:
@@ -221,6 +279,15 @@ class SearchGraph:
     @property
     def digest(self) -> str:
         return digest_of(self.choices)
+
+
+def _elementary(numbers: Sequence[int], k: int) -> int:
+    """The sum, over all k of the numbers, of their product."""
+    sums = [1] + [0] * k
+    for number in numbers:
+        for i in range(k, 0, -1):
+            sums[i] += sums[i - 1] * number
+    return sums[k]
 
 
 def digest_of(choices: tuple[Choice, ...]) -> str:

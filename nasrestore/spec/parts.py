@@ -7,7 +7,7 @@ must not complain of what follows from that.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -29,6 +29,7 @@ from nasrestore.spec.recipe import (
 )
 from nasrestore.spec.schema import Value, read
 from nasrestore.spec.space import (
+    CellSpec,
     InputSpec,
     LimitsSpec,
     LinkSpec,
@@ -43,30 +44,45 @@ T = TypeVar("T")
 Damage = Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True)
-class SpaceParts:
-    """A space; ``None`` stands for an item that cannot be read.
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """Nodes and links that are declared together; ``None`` stands for one that cannot be read.
 
     Attributes:
         damaged: for nodes and links, the keys that were left out since their form is wrong.
-        complete: whether every name that the file declares is here.
+        complete: whether every name that is declared here could be read.
     """
 
     tree: Tree
-    name: str
-    inputs: Mapping[str, InputSpec | None]
     constants: Mapping[str, Value | None]
-    recursion: RecursionSpec | None
     nodes: Mapping[str, NodeSpec | None]
     links: Mapping[str, LinkSpec | None]
-    outputs: Mapping[str, str | OutputSpec | None]
-    limits: LimitsSpec | None
     damaged: Damage = field(default_factory=dict)
     complete: bool = True
 
     def is_damaged(self, name: str, *keys: str) -> bool:
         """Whether one of the keys of a node or link is missing since its form is wrong."""
         return not self.damaged.get(name, frozenset()).isdisjoint(keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellParts(Body):
+    """A cell; ``inputs`` and ``output`` are ``None`` where their form is wrong."""
+
+    inputs: Sequence[str] | None
+    output: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceParts(Body):
+    """A space; ``None`` stands for an item that cannot be read."""
+
+    name: str
+    inputs: Mapping[str, InputSpec | None]
+    recursion: RecursionSpec | None
+    outputs: Mapping[str, str | OutputSpec | None]
+    limits: LimitsSpec | None
+    cells: Mapping[str, CellParts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,9 +123,36 @@ class RecipeParts:
 def parts_of(spec: SpaceSpec) -> SpaceParts:
     """The parts of a space whose form is right."""
     return SpaceParts(
-        spec.tree, spec.space, spec.inputs, spec.constants, spec.recursion, spec.nodes, spec.links,
-        spec.outputs, spec.limits,
-    )  # fmt: skip
+        tree=spec.tree,
+        name=spec.space,
+        inputs=spec.inputs,
+        constants=spec.constants,
+        recursion=spec.recursion,
+        nodes=spec.nodes,
+        links=spec.links,
+        outputs=spec.outputs,
+        limits=spec.limits,
+        cells={name: _cell_of(cell) for name, cell in spec.cells.items()},
+    )
+
+
+def _cell_of(spec: CellSpec) -> CellParts:
+    return CellParts(
+        tree=spec.tree,
+        inputs=spec.inputs,
+        constants=spec.constants,
+        nodes=spec.nodes,
+        links=spec.links,
+        output=_names_of_output(spec.output, spec.nodes),
+    )
+
+
+def _names_of_output(
+    output: str | list[str] | None, nodes: Mapping[str, NodeSpec | None]
+) -> list[str]:
+    if output is None:
+        return list(nodes)[-1:]
+    return [output] if isinstance(output, str) else output
 
 
 def recipe_parts_of(spec: RecipeSpec) -> RecipeParts:
@@ -129,30 +172,73 @@ def recipe_parts_of(spec: RecipeSpec) -> RecipeParts:
 
 def read_parts(tree: Tree) -> SpaceParts:
     """What can be read of a space whose form is wrong; ``read_space`` says what is wrong with it."""
-    nodes = {name: _leniently(item, NodeSpec) for name, item in _items(tree, "nodes")}
-    links = {name: _leniently(item, LinkSpec) for name, item in _items(tree, "links")}
+    body = _read_body(tree)
     recursion = _leniently(tree.child("recursion"), RecursionSpec).value
-    needed = all(tree.at(key).kind == "mapping" for key in ("inputs", "nodes", "outputs"))
-    optional = [tree.child("constants"), tree.child("links")]
+    needed = all(tree.at(key).kind == "mapping" for key in ("inputs", "outputs"))
+    cells = tree.child("cells")
     return SpaceParts(
         tree=tree,
         name=str(tree.at("space").value),
         inputs={name: _leniently(item, InputSpec).value for name, item in _items(tree, "inputs")},
-        constants={name: _constant(item) for name, item in _items(tree, "constants")},
+        constants=body.constants,
         recursion=recursion,
-        nodes={name: part.value for name, part in nodes.items()},
-        links={name: part.value for name, part in links.items()},
+        nodes=body.nodes,
+        links=body.links,
         outputs={name: _output(item) for name, item in _items(tree, "outputs")},
         limits=_leniently(tree.child("limits"), LimitsSpec).value,
-        damaged={
-            **{name: part.damaged for name, part in nodes.items()},
-            **{name: part.damaged for name, part in links.items()},
-        },
-        complete={"inputs", "nodes", "outputs"} <= set(tree.value)
+        cells={name: _read_cell(item) for name, item in _items(tree, "cells")},
+        damaged=body.damaged,
+        complete=body.complete
+        and {"inputs", "outputs"} <= set(tree.value)
         and needed
-        and all(section is None or section.kind == "mapping" for section in optional)
+        and (cells is None or cells.kind == "mapping")
         and (recursion is not None or "recursion" not in tree.value),
     )
+
+
+def _read_body(tree: Tree) -> Body:
+    """What can be read of the nodes and links of a space or a cell."""
+    nodes = {name: _leniently(item, NodeSpec) for name, item in _items(tree, "nodes")}
+    links = {name: _leniently(item, LinkSpec) for name, item in _items(tree, "links")}
+    optional = [tree.child("constants"), tree.child("links")]
+    damaged = {name: part.damaged for name, part in nodes.items()}
+    damaged |= {name: part.damaged for name, part in links.items()}
+    return Body(
+        tree=tree,
+        constants={name: _constant(item) for name, item in _items(tree, "constants")},
+        nodes={name: part.value for name, part in nodes.items()},
+        links={name: part.value for name, part in links.items()},
+        damaged=damaged,
+        complete=tree.at("nodes").kind == "mapping"
+        and tree.child("nodes") is not None
+        and all(section is None or section.kind == "mapping" for section in optional),
+    )
+
+
+def _read_cell(tree: Tree) -> CellParts:
+    body = _read_body(tree)
+    heads = _leniently(tree, CellSpec).value
+    inputs = _texts(tree.child("inputs"), ["x"]) if heads is None else heads.inputs
+    output = _texts(tree.child("output"), list(body.nodes)[-1:])
+    return CellParts(
+        tree=tree,
+        constants=body.constants,
+        nodes=body.nodes,
+        links=body.links,
+        damaged=body.damaged,
+        complete=body.complete and inputs is not None,
+        inputs=inputs,
+        output=output,
+    )
+
+
+def _texts(tree: Tree | None, default: list[str]) -> list[str] | None:
+    """A text or a list of texts; ``None`` where it is something else."""
+    if tree is None:
+        return default
+    items = tree.value if tree.kind == "sequence" else [tree]
+    found = [item.value for item in items]
+    return found if all(isinstance(text, str) for text in found) else None
 
 
 def read_recipe_parts(tree: Tree) -> RecipeParts:

@@ -10,6 +10,7 @@ import os
 import re
 from typing import Literal
 
+from nasrestore.errors import NasRestoreError
 from nasrestore.spec.schema import Located, Value, entry, read, spec_class
 from nasrestore.spec.source import Tree, parse_yaml, read_yaml
 from nasrestore.spec.tree import shown
@@ -19,9 +20,21 @@ FORMAT = 1
 
 @spec_class
 class InputSpec(Located):
-    """One named input of the network."""
+    """One named input of the network: an image, a clip, or the optical flow of a clip."""
 
-    channels: int = entry(doc="channels of the input image", least=1, most=65_536)
+    channels: Value | None = entry(None, doc="channels of the image, or of each frame", least=1)
+    frames: Value | None = entry(None, doc="frames of a clip, an odd number", least=1)
+    flow_of: str | None = entry(
+        None, doc="a clip: this is its optical flow, from the centre frame to each"
+    )
+
+    def __post_init__(self) -> None:
+        if self.flow_of is None and self.channels is None:
+            raise NasRestoreError("missing key 'channels'")
+        if self.flow_of is not None and (self.channels is not None or self.frames is not None):
+            raise NasRestoreError(
+                "a flow has 2 channels and the frames of its clip", hint="flow_of alone will do"
+            )
 
 
 _LABEL = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII | re.IGNORECASE)
@@ -55,22 +68,53 @@ class ChoiceSpec(Located):
     """Operations of which one is decided for."""
 
     choice: list[str | CandidateSpec] = entry(doc="the candidates")
+    group: str = entry("architecture", doc="group of its architecture parameters, for a level")
+
+
+@spec_class
+class CellChoiceSpec(Located):
+    """Cells of which one is decided for."""
+
+    choice: list[str] = entry(doc="names of cells")
+    group: str = entry("architecture", doc="group of its architecture parameters, for a level")
+
+
+Span = Literal["cell", "node", "copy"]
 
 
 @spec_class
 class NodeSpec(Located):
-    """A node, or a chain of copies of it."""
+    """A node, or a chain of copies of it: an operation or a cell."""
 
-    op: str | ChoiceSpec = entry(doc="an operation, or a choice between some")
+    op: str | ChoiceSpec | None = entry(None, doc="an operation, or a choice between some")
+    cell: str | CellChoiceSpec | None = entry(None, doc="a cell, or a choice between some")
     params: dict[str, Tree] = entry(
-        key="with", default_factory=dict, doc="parameters; of a choice, for all that take them"
+        key="with",
+        default_factory=dict,
+        doc="parameters; of a choice, for all that take them; of a cell, values of its constants",
     )
-    reads: str | list[str] | None = entry(
-        None, doc="what the first copy reads (several are concatenated); default: the node before"
+    reads: str | list[str] | dict[str, str | list[str]] | None = entry(
+        None,
+        doc="what the first copy reads (several are concatenated; a cell's inputs by name); "
+        "default: the node before; []: links alone, which are added up",
     )
     repeat: Value | None = entry(None, least=1, doc="number of copies, each reading the one before")
     between: str | CandidateSpec | None = entry(None, doc="an operation between the copies only")
     group: str = entry("weights", doc="parameter group that a level can own")
+    decisions: Span | None = entry(
+        None,
+        doc="what decides alike: all uses of the cell, the copies of this node, or each copy for "
+        "itself; default: cell, of operations copy",
+    )
+    weights: Span = entry(
+        "copy", doc="what has the same weights: each copy its own, the copies of this node, or all"
+    )
+
+    def __post_init__(self) -> None:
+        if self.op is None and self.cell is None:
+            raise NasRestoreError("missing key 'op'", hint="an operation, or cell: a cell")
+        if self.op is not None and self.cell is not None:
+            raise NasRestoreError("a node is an operation or a cell", hint="remove one of the two")
 
 
 @spec_class
@@ -95,13 +139,37 @@ class LinkSpec(Located):
     join: Literal["add", "concat"] = entry(
         "add", doc="add to the node's main input, or append to its channels"
     )
+    op: str | ChoiceSpec | None = entry(
+        None, doc="operation that each link carries, or a choice between some"
+    )
+    params: dict[str, Tree] = entry(
+        key="with", default_factory=dict, doc="parameters of the operations that links carry"
+    )
     adapter: str | CandidateSpec | None = entry(
         None, doc="operation that fits the channels; default: conv_1x1 where they differ"
     )
     keep: Value | KeepSpec | None = entry(
         None, least=0, doc="how many stay; default: all, with nothing to decide; 0: none"
     )
-    group: str = entry("weights", doc="parameter group of the adapters")
+    group: str = entry("weights", doc="parameter group of adapters and operations")
+    decides: str = entry(
+        "architecture", doc="group of the architecture parameters of a group that keeps some"
+    )
+
+
+@spec_class
+class CellSpec(Located):
+    """Nodes and links under one name, to be used as a node, any number of times."""
+
+    inputs: list[str] = entry(default_factory=lambda: ["x"], doc="names of what it reads")
+    constants: dict[str, Value] = entry(
+        default_factory=dict, doc="values that $name stands for; a use may give others", names=True
+    )
+    nodes: dict[str, NodeSpec] = entry(doc="nodes, in order", names=True)
+    links: dict[str, LinkSpec] = entry(default_factory=dict, doc="link groups", names=True)
+    output: str | list[str] | None = entry(
+        None, doc="the node that it puts out, several concatenated; default: the last"
+    )
 
 
 @spec_class
@@ -122,7 +190,9 @@ class OutputSpec(Located):
     """A named output."""
 
     source: str = entry(key="from", doc="the node that computes it")
-    add: str | None = entry(None, doc="an input, or the state, that is added to it (a residual)")
+    add: str | None = entry(
+        None, doc="an input, the state or a node that is added to it (a residual)"
+    )
 
 
 @spec_class
@@ -155,6 +225,9 @@ class SpaceSpec(Located):
         default_factory=dict, doc="values that $name stands for", names=True
     )
     recursion: RecursionSpec | None = entry(None, doc="stages with a carried state")
+    cells: dict[str, CellSpec] = entry(
+        default_factory=dict, doc="cells that nodes may be", names=True
+    )
     nodes: dict[str, NodeSpec] = entry(doc="nodes, in order", names=True)
     links: dict[str, LinkSpec] = entry(default_factory=dict, doc="link groups", names=True)
     outputs: dict[str, str | OutputSpec] = entry(doc="the named outputs", names=True)
