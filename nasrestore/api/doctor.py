@@ -79,7 +79,7 @@ def examine_run(
     for course in choices:
         found += decided.judge_course(course, _turns(choices, checkpoint), _spread(recipe))
     found += _decisions(opened, choices)
-    found += _reading(recipe)
+    found += _reading(opened.prepared)
     images = _opened(recipe, options, device or recipe.device) if data else None
     if images is None:
         found += _logged_members(records)
@@ -152,7 +152,9 @@ def _kept(opened: OpenRun, checkpoint: Checkpoint) -> list[Finding]:
     from nasrestore.search.health.ownership import judge_kept
 
     keys = {
-        c.name: f"architecture.logits.{module_key(c.name)}" for c in opened.prepared.graph.choices
+        c.name: f"architecture.logits.{module_key(c.name)}"
+        for c in opened.prepared.graph.choices
+        if not c.measured_by
     }
     return judge_kept([name for name, key in keys.items() if key not in checkpoint["network"]])
 
@@ -234,9 +236,10 @@ def _gap(
 # -- data ------------------------------------------------------------------------------------
 
 
-def _reading(recipe: RecipeSpec) -> list[Finding]:
-    by_level = {level.name: level.data for level in recipe.search.levels}
-    return splits.judge_reading(by_level, levels_that_decide(recipe))
+def _reading(prepared: Prepared) -> list[Finding]:
+    levels = prepared.recipe.search.levels
+    by_level = {level.name: level.data for level in levels}
+    return splits.judge_reading(by_level, levels_that_decide(prepared.recipe, prepared.graph))
 
 
 def _logged_members(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -308,7 +311,7 @@ def examine_recipe(
         NasRestoreError: recipe or device cannot be used.
     """
     prepared = prepare(recipe, overrides)
-    found = _reading(prepared.recipe)
+    found = _reading(prepared)
     if not prepared.graph.choices:
         sentence = f"space {prepared.graph.name!r} has nothing to decide: there is no search"
         return Diagnosis(None, prepared.recipe.recipe, (Finding("ok", "end", "search", sentence),))

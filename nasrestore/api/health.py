@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.graph.reach import ARCHITECTURE, owned
+from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.reach import owned
 from nasrestore.spec.recipe import RecipeSpec
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def health_monitor(
     return HealthMonitor(splits, members, eigenvalue=rule, event=event)
 
 
-def levels_that_decide(recipe: RecipeSpec) -> list[str]:
-    """The levels of the search that own the architecture or hyper-parameters."""
+def levels_that_decide(recipe: RecipeSpec, graph: SearchGraph) -> list[str]:
+    """The levels of the search that own architecture parameters or hyper-parameters."""
     scalars = {scalar.group for scalar in recipe.hyper.values()}
     return [
         level.name
         for level in recipe.search.levels
-        if not scalars.union([ARCHITECTURE]).isdisjoint(owned(level))
+        if not scalars.union(graph.deciding).isdisjoint(owned(level))
     ]

@@ -10,7 +10,7 @@ from nasrestore.cli.output import count, print_table, say, title
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.cost import CostModel
 from nasrestore.graph.ir import Choice, SearchGraph
-from nasrestore.graph.recipe_check import ARCHITECTURE, parameter_groups
+from nasrestore.graph.recipe_check import parameter_groups
 
 if TYPE_CHECKING:
     from nasrestore.assemble.prepare import Prepared
@@ -128,7 +128,7 @@ def recipe_facts(prepared: Prepared) -> Facts:
     recipe = prepared.recipe
     scalars = [scalar.group for scalar in recipe.hyper.values()]
     groups = [*parameter_groups(prepared.graph), *dict.fromkeys(scalars)]
-    trained = [group for group in groups if group != ARCHITECTURE]
+    trained = [group for group in groups if group not in prepared.graph.deciding]
     return {
         "recipe": recipe.recipe,
         "description": recipe.description,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nasrestore.errors import NasRestoreError
-from nasrestore.graph.copies import Copy
+from nasrestore.errors import Location, NasRestoreError
 from nasrestore.graph.cost import CostModel
-from nasrestore.graph.expand import signature_of
-from nasrestore.graph.ir import Operation, Output, Recursion, SearchGraph, Shape
+from nasrestore.graph.expand import output_of
+from nasrestore.graph.ir import Operation, Output, Recursion, SearchGraph, Shape, ends_of
 from nasrestore.graph.links import LinkGroup
+from nasrestore.graph.scope import Copy
 from nasrestore.graph.shapes import Assembly
 from nasrestore.graph.signature import SignatureError
 from nasrestore.graph.values import Problems
 from nasrestore.spec.parts import SpaceParts
+from nasrestore.spec.source import Tree
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Wiring:
         """The nodes and sources that some output may depend on."""
         into: dict[str, list[str]] = {c.name: list(c.reads or ()) for c in self.copies}
         for group in self.groups:
-            for source, target in group.pairs:
-                into[target].append(source)
-        return reached((output.node for output in self.outputs), into)
+            for pair in group.pairs:
+                into[pair.target].append(pair.source)
+        return reached(ends_of(self.outputs), into)
 
 
 def reached(start: Iterable[str], into: Mapping[str, Iterable[str]]) -> set[str]:
@@ -50,20 +51,21 @@ def reached(start: Iterable[str], into: Mapping[str, Iterable[str]]) -> set[str]
 def check_wiring(wiring: Wiring, space: SpaceParts, problems: Problems) -> None:
     """Nodes that no output depends on, inputs and a state that nothing reads."""
     used = wiring.used()
-    lost: dict[str, list[str]] = {}
+    lost: dict[Location, list[Copy]] = {}
     for copy in wiring.copies:
         if copy.name not in used:
-            lost.setdefault(copy.block, []).append(copy.name)
-    for block, names in lost.items():
+            lost.setdefault(copy.at.location, []).append(copy)
+    for copies in lost.values():
+        names = [copy.name for copy in copies]
         shown = ", ".join(names if len(names) <= 4 else [names[0], "...", names[-1]])
         subject = f"node {shown} is" if len(names) == 1 else f"nodes {shown} are"
         problems.add(
-            space.tree.at("nodes", block),
+            copies[0].at,
             f"{subject} unreachable: no output depends on {'it' if len(names) == 1 else 'them'}",
             "let an output, or a node that one depends on, read it; or remove it",
             key=True,
         )
-    read = used | {output.add for output in wiring.outputs}
+    read = set(used)
     recursion = wiring.recursion
     if recursion is not None and recursion.state in read:
         read.add(recursion.start)
@@ -90,7 +92,7 @@ def check_shapes(
     for output in outputs:
         shape = assembly.shapes.get(output.node)
         at = space.tree.at("outputs", output.name)
-        added = sources.get(output.add or "")
+        added = assembly.shapes.get(output.add or "")
         if shape is None:
             continue
         if added is not None and added != shape:
@@ -112,8 +114,12 @@ def check_shapes(
             )
 
 
-def check_graph(graph: SearchGraph, space: SpaceParts, problems: Problems) -> None:
-    """A link that may be dropped must not change what its target puts out."""
+def check_graph(graph: SearchGraph, places: Mapping[str, Tree], problems: Problems) -> None:
+    """A link that may be dropped must not change what its target puts out.
+
+    Args:
+        places: where each link group is declared.
+    """
     told: set[str] = set()
     for edge in graph.edges:
         if edge.choice is None or edge.join != "concat" or edge.link in told:
@@ -121,13 +127,13 @@ def check_graph(graph: SearchGraph, space: SpaceParts, problems: Problems) -> No
         node = graph.node(edge.target)
         for operation in node.candidates:
             found = {
-                _output_channels(operation, channels)
+                _output_channels(operation, replace(node.input, channels=channels))
                 for channels in (node.main.channels, node.input.channels - edge.channels)
             }
             if found != {node.output.channels}:
                 told.add(edge.link)
                 problems.add(
-                    space.tree.at("links", edge.link, "join"),
+                    places[edge.link].at("join"),
                     f"{edge.name}: the output of {node.name!r} would change with the link, since "
                     f"operation {operation.label!r} takes its channels from its input",
                     "join: add, or an operation with channels of its own",
@@ -135,9 +141,9 @@ def check_graph(graph: SearchGraph, space: SpaceParts, problems: Problems) -> No
                 break
 
 
-def _output_channels(operation: Operation, channels: int) -> int | None:
+def _output_channels(operation: Operation, shape: Shape) -> int | None:
     try:
-        return signature_of(operation.kind).channels(channels, operation.params)
+        return output_of(operation, shape).channels
     except SignatureError:
         return None
 

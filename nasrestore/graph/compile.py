@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nasrestore.errors import SpecError, raise_all
+from nasrestore.graph.cells import Expansion
 from nasrestore.graph.check import Wiring, check_graph, check_limits, check_shapes, check_wiring
-from nasrestore.graph.copies import Copy, copies_of, names_of, ordered
-from nasrestore.graph.head import check_names, limits_of, outputs_of, parse_size, recursion_of
+from nasrestore.graph.copies import names_of, ordered
+from nasrestore.graph.head import (
+    check_names,
+    inputs_of,
+    limits_of,
+    outputs_of,
+    parse_size,
+    recursion_of,
+)
 from nasrestore.graph.ir import Choice, Limits, Output, Recursion, SearchGraph, Shape
-from nasrestore.graph.links import Ends, LinkGroup, link_ends, link_group
+from nasrestore.graph.links import LinkGroup
 from nasrestore.graph.prune import without_dead
-from nasrestore.graph.shapes import Assembly, Scales, assemble, scales_of
+from nasrestore.graph.resolve import Links, choices_of
+from nasrestore.graph.scope import Copy, Scope
+from nasrestore.graph.shapes import Assembly, assemble, scales_of
 from nasrestore.graph.values import Problems, constants
 from nasrestore.spec.parts import SpaceParts, parts_of, read_parts
 from nasrestore.spec.source import Tree
@@ -71,144 +81,106 @@ class _Compiler:
         section = space.tree.at("constants")
         self.env = constants(section, space.constants, space.complete, problems)
         self.recursion = recursion_of(space, self.env, problems)
-        self.sources = _sources(space, self.recursion)
+        self.inputs, self.flows = inputs_of(space, self.env, problems)
+        self.sources = _sources(self.inputs, self.recursion)
 
     def graph(self) -> SearchGraph | None:
         """The graph; ``None`` after an error."""
         space, env, problems = self.space, self.env, self.problems
         distinct = check_names(space, problems)
         names = names_of(space, self._source_names(), env, problems)
-        copies = copies_of(space, names, env, problems)
-        ends = {
-            name: None if spec is None else link_ends(spec, names, env, problems)
-            for name, spec in space.links.items()
-        }
+        expansion = Expansion(space.cells, problems)
+        expansion.add(Scope(space, names, env))
+        self._check_cells_used(expansion)
+        copies = expansion.copies
+        links = Links(expansion, problems)
         outputs = outputs_of(space, names, self._source_names(), problems)
         limits = limits_of(space, env, problems)
-        order = ordered(copies, [], problems) if distinct else None
+        order = ordered(copies, [], problems, links.anchors()) if distinct else None
         if order is None:
             return None
-        scales = scales_of(order, self.sources, problems)
-        groups = self._groups(ends, scales, copies)
+        scales = scales_of(order, self.sources, links.scale_anchors(), problems)
+        groups = links.resolved(scales)
+        copies = [*copies, *(copy for group in groups for copy in group.operations)]
         order = ordered(copies, groups, problems)
         if order is None:
             return None
-        wiring = self._wiring(copies, groups, outputs)
+        scales = scales_of(order, self.sources, links.scale_anchors(), problems)
+        wiring = self._wiring(copies, links, groups, outputs)
         if wiring is not None:
             check_wiring(wiring, space, problems)
-        assembly = self._assembly(order, groups, ends, scales)
+        concealed = links.concealed([copy.name for copy in order])
+        assembly = assemble(order, groups, concealed, scales, self.sources, problems)
         check_shapes(assembly, outputs, self.recursion, self.sources, space, problems)
         if problems.errors or wiring is None:
             return None
-        return self._finished(assembly, groups, outputs, limits)
+        choices, removed = choices_of(copies, groups, problems)
+        if problems.errors:
+            return None
+        return self._finished(assembly, groups, choices, removed, outputs, limits)
 
     def _source_names(self) -> list[str]:
         state = [] if self.recursion is None else [self.recursion.state]
         return list(dict.fromkeys([*self.space.inputs, *state]))
 
-    def _groups(
-        self, ends: Mapping[str, Ends | None], scales: Scales, copies: Sequence[Copy]
-    ) -> list[LinkGroup]:
-        space = self.space
-        position = {copy.name: i for i, copy in enumerate(copies)}
-        groups: list[LinkGroup] = []
-        member: dict[tuple[str, str], str] = {}
-        for name, spec in space.links.items():
-            end = ends[name]
-            if spec is None or end is None or space.damaged.get(name):
-                continue
-            group = link_group(name, spec, end, scales, position, self.problems)
-            if group is None:
-                continue
-            groups.append(group)
-            self._check_pairs(group, member)
-            if len(member) > MOST_EDGES:
-                message = f"more than {MOST_EDGES:,} links"
-                self.problems.add(spec.tree, message, "name smaller sets of nodes", key=True)
-                return groups[:-1]
-        return groups
-
-    def _check_pairs(self, group: LinkGroup, member: dict[tuple[str, str], str]) -> None:
-        for source, target in group.pairs:
-            other = member.setdefault((source, target), group.name)
-            if other != group.name:
-                self.problems.add(
-                    group.spec.tree,
-                    f"the link {source}->{target} is in the group {other!r} already",
-                    "a pair of nodes has one link: name other nodes, or a direction",
-                    key=True,
-                )
-                return
+    def _check_cells_used(self, expansion: Expansion) -> None:
+        for name, cell in self.space.cells.items():
+            if name not in expansion.used and self.space.complete and not expansion.open:
+                message = f"no node is the cell {name!r}"
+                self.problems.add(cell.tree, message, f"a node with cell: {name}", key=True)
 
     def _wiring(
-        self, copies: Sequence[Copy], groups: Sequence[LinkGroup], outputs: Sequence[Output]
+        self,
+        copies: Sequence[Copy],
+        links: Links,
+        groups: Sequence[LinkGroup],
+        outputs: Sequence[Output],
     ) -> Wiring | None:
         """What reads what; ``None`` where an error leaves some of it open."""
         space = self.space
         known = (
             space.complete
             and len(outputs) > 0
-            and all(spec is not None for spec in space.nodes.values())
+            and links.all_known
             and all(copy.reads is not None for copy in copies)
-            and len(groups) == len(space.links)
             and len(outputs) == len(space.outputs)
         )
         return Wiring(copies, groups, outputs, self.recursion) if known else None
-
-    def _assembly(
-        self,
-        order: Sequence[Copy],
-        groups: Sequence[LinkGroup],
-        ends: Mapping[str, Ends | None],
-        scales: Scales,
-    ) -> Assembly:
-        resolved = {group.name for group in groups}
-        concealed: set[str] = set()
-        for name, spec in self.space.links.items():
-            end = ends[name]
-            damaged = self.space.is_damaged(name, "join", "to")
-            if name in resolved or (spec is not None and spec.join == "add" and not damaged):
-                continue
-            targets = None if end is None or damaged else end.targets
-            concealed.update([copy.name for copy in order] if targets is None else targets)
-        return assemble(order, groups, concealed, scales, self.sources, self.env, self.problems)
 
     def _finished(
         self,
         assembly: Assembly,
         groups: Sequence[LinkGroup],
+        choices: tuple[Choice, ...],
+        removed: tuple[Choice, ...],
         outputs: Sequence[Output],
         limits: Limits,
-    ) -> SearchGraph | None:
-        choices = [
-            Choice(n.name, "operation", tuple(op.label for op in n.candidates))
-            for n in assembly.nodes
-            if n.choice is not None
-        ]
-        found = [(choice, group.removed) for group in groups for choice in group.choices()]
-        named = [*self.space.nodes.values(), *self.space.links.values()]
+    ) -> SearchGraph:
+        built = [*(n.group for n in assembly.nodes), *(g.group for g in groups)]
         graph = SearchGraph(
             self.space.name,
-            {name: shape for name, shape in self.sources.items() if name in self.space.inputs},
+            self.inputs,
             tuple(assembly.nodes),
             tuple(assembly.edges),
-            (*choices, *(choice for choice, removed in found if not removed)),
+            choices,
             tuple(outputs),
             self.recursion,
             limits,
-            tuple(choice for choice, removed in found if removed),
-            groups=tuple(dict.fromkeys(spec.group for spec in named if spec is not None)),
+            removed,
+            groups=tuple(dict.fromkeys(built)),
+            flows=self.flows,
         )
-        check_graph(graph, self.space, self.problems)
-        graph = without_dead(graph, self.space, self.problems)
+        places = {group.name: group.spec.tree for group in groups}
+        check_graph(graph, places, self.problems)
+        graph = without_dead(graph, places, self.problems)
         if not self.problems.errors:
             check_limits(graph, self.space, self.problems)
         return graph
 
 
-def _sources(space: SpaceParts, recursion: Recursion | None) -> dict[str, Shape]:
+def _sources(inputs: Mapping[str, Shape], recursion: Recursion | None) -> dict[str, Shape]:
     """The shapes of what nodes may read besides nodes: the inputs and the state."""
-    shapes = {n: Shape(spec.channels) for n, spec in space.inputs.items() if spec is not None}
+    shapes = dict(inputs)
     if recursion is not None and recursion.start in shapes:
         shapes[recursion.state] = shapes[recursion.start]
     return shapes

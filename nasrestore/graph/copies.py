@@ -5,48 +5,27 @@ from __future__ import annotations
 import graphlib
 import heapq
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from nasrestore.graph.expand import Candidate, candidates, plain_operation
-from nasrestore.graph.links import LinkGroup, Names
+from nasrestore.graph.links import LinkGroup
+from nasrestore.graph.scope import Copy, Names, Scope
 from nasrestore.graph.values import Environment, Problems, evaluate_integer
-from nasrestore.spec.parts import SpaceParts
+from nasrestore.spec.parts import Body
+from nasrestore.spec.source import Tree
 from nasrestore.spec.space import NodeSpec
 
 MOST_COPIES = 1000
 
 
-@dataclass(frozen=True)
-class Copy:
-    """A copy of a declared node before its shapes are known.
-
-    Attributes:
-        reads: what it reads; ``None`` where an error leaves it open.
-        candidates: its operations; ``None`` where an error leaves them open.
-        broken: whether ``between`` is in error.
-    """
-
-    name: str
-    block: str
-    index: int
-    spec: NodeSpec
-    reads: tuple[str, ...] | None
-    between: Candidate | None
-    candidates: tuple[Candidate, ...] | None
-    broken: bool = False
-
-
-def names_of(
-    space: SpaceParts, sources: Sequence[str], env: Environment, problems: Problems
-) -> Names:
-    """All names, with the number of copies of every node."""
+def names_of(body: Body, sources: Sequence[str], env: Environment, problems: Problems) -> Names:
+    """All names that are declared, with the number of copies of every node."""
     blocks: dict[str, int | None] = {}
     unknown: set[str] = set()
     total = 0
-    for name, spec in space.nodes.items():
+    for name, spec in body.nodes.items():
         blocks[name] = None
-        if spec is None or space.is_damaged(name, "repeat"):
+        if spec is None or body.is_damaged(name, "repeat"):
             unknown.add(name)
         elif spec.repeat is not None:
             at = spec.tree.at("repeat")
@@ -58,79 +37,123 @@ def names_of(
             if count is None:
                 unknown.add(name)
             blocks[name] = count or 1
-    return Names(blocks, sources, frozenset(unknown), space.complete)
+    return Names(blocks, sources, frozenset(unknown), body.complete)
 
 
-def copies_of(space: SpaceParts, names: Names, env: Environment, problems: Problems) -> list[Copy]:
-    """The copies of all nodes, in the order of the file; what is broken stays open in them."""
-    result: list[Copy] = []
-    last: list[str] | None = []
-    for block, spec in space.nodes.items():
-        if spec is not None:
-            damaged = space.is_damaged(block, "reads")
-            reads = None if damaged else _first_reads(spec, last, names, problems)
-            result += _copies(block, spec, reads, space, names, env, problems)
-        last = None if block in names.unknown else names.copies(block)[-1:]
-    return result
-
-
-def _copies(
-    block: str,
-    spec: NodeSpec,
-    first_reads: tuple[str, ...] | None,
-    space: SpaceParts,
-    names: Names,
-    env: Environment,
-    problems: Problems,
+def copies_of_operation(
+    scope: Scope, block: str, spec: NodeSpec, last: Sequence[str] | None, problems: Problems
 ) -> list[Copy]:
-    repeated = names.blocks[block] is not None
-    if spec.between is not None and not repeated and block not in names.unknown:
+    """The copies of a node that is an operation; what is broken stays open in them.
+
+    Args:
+        last: the last copy of the node before, by its local name; ``None`` where that is open.
+    """
+    body, names = scope.body, scope.names
+    reads = None
+    if not body.is_damaged(block, "reads"):
+        reads = first_reads(spec, last, names, problems)
+    _check_repeat(scope, block, spec, problems)
+    found: list[Copy] = []
+    operations: tuple[Candidate, ...] | None = None if body.is_damaged(block, "with") else ()
+    broken = body.is_damaged(block, "between")
+    for index, name in enumerate(names.copies(block), start=1):
+        here = scope.env.at(index)
+        # after an error every other copy would say the same again
+        operations = None if operations is None else candidates(spec, here, problems)
+        between = None
+        if spec.between is not None and not broken and (index > 1 or block in names.unknown):
+            between = plain_operation(spec.between, spec.tree.at("between"), here, problems)
+            broken = between is None
+        if index > 1 and reads:
+            reads = (names.copies(block)[index - 2],)
+        found.append(_copy(scope, block, index, name, spec, reads, between, operations, broken))
+    return found
+
+
+def _copy(
+    scope: Scope,
+    block: str,
+    index: int,
+    name: str,
+    spec: NodeSpec,
+    reads: tuple[str, ...] | None,
+    between: Candidate | None,
+    operations: tuple[Candidate, ...] | None,
+    broken: bool,
+) -> Copy:
+    tied = spec.decisions == "node"
+    owner = name if spec.weights == "copy" else scope.names.copies(block)[0]
+    return Copy(
+        scope.full(name),
+        scope.prefix + block,
+        index,
+        spec.tree,
+        None if reads is None else tuple(map(scope.full, reads)),
+        between,
+        operations,
+        broken,
+        group=scope.group_of(spec.group),
+        choice=scope.decided + (block if tied else name),
+        decided_by="architecture" if spec.op is None or isinstance(spec.op, str) else spec.op.group,
+        weights=scope.weights + owner,
+    )
+
+
+def _check_repeat(scope: Scope, block: str, spec: NodeSpec, problems: Problems) -> None:
+    """``between`` needs copies, and operations are not tied over the uses of a cell."""
+    if (
+        spec.between is not None
+        and scope.names.blocks[block] is None
+        and block not in scope.names.unknown
+    ):
         problems.add(
             spec.tree.at("between"),
             f"between acts between copies, and {block!r} has no repeat",
             "give it a repeat, or make it a node of its own",
             key=True,
         )
-    found: list[Copy] = []
-    operations: tuple[Candidate, ...] | None = None if space.is_damaged(block, "with") else ()
-    broken = space.is_damaged(block, "between")
-    for index, name in enumerate(names.copies(block), start=1):
-        here = env.at(index)
-        # after an error every other copy would say the same again
-        operations = None if operations is None else candidates(spec, here, problems)
-        between = None
-        if spec.between is not None and not broken and (index > 1 or block in names.unknown):
-            between = _between(spec, here, problems)
-            broken = between is None
-        reads = first_reads if index == 1 else (found[-1].name,)
-        found.append(Copy(name, block, index, spec, reads, between, operations, broken))
-    return found
+    if spec.cell is not None:
+        return
+    for key, value in (("decisions", spec.decisions), ("weights", spec.weights)):
+        if value == "cell":
+            message = f"{block!r} is an operation, and no cell whose uses could be tied"
+            problems.add(spec.tree.at(key), message, "node ties its copies")
 
 
-def _between(spec: NodeSpec, env: Environment, problems: Problems) -> Candidate | None:
-    assert spec.between is not None
-    return plain_operation(spec.between, spec.tree.at("between"), env, problems)
-
-
-def _first_reads(
-    spec: NodeSpec, last: list[str] | None, names: Names, problems: Problems
+def first_reads(
+    spec: NodeSpec, last: Sequence[str] | None, names: Names, problems: Problems
 ) -> tuple[str, ...] | None:
     """What the first copy reads; without ``reads`` the last copy of the node before."""
     if spec.reads is None:
-        if last or last is None:
-            return None if last is None else tuple(last)
-        if len(names.sources) == 1:
-            return tuple(names.sources)
-        if names.complete:
-            message = "the first node must say what it reads"
-            problems.add(spec.tree, message, f"reads: {', '.join(names.sources)}", key=True)
-        return None
+        return reads_by_default(spec, last, names, problems)
     at = spec.tree.at("reads")
-    texts = [spec.reads] if isinstance(spec.reads, str) else list(spec.reads)
-    if not texts:
-        problems.add(at, "an empty list: a node reads at least one other", "name what it reads")
+    if isinstance(spec.reads, dict):
+        message = "an operation reads nodes, and has no inputs by name"
+        problems.add(at, message, "reads: a node, or a list of nodes")
         return None
-    trees = [at] if isinstance(spec.reads, str) else [at.at(i) for i in range(len(texts))]
+    return reads_named(spec.reads, at, names, problems)
+
+
+def reads_by_default(
+    spec: NodeSpec, last: Sequence[str] | None, names: Names, problems: Problems
+) -> tuple[str, ...] | None:
+    """The node before, or for the first node the only source; ``None`` where that is open."""
+    if last or last is None:
+        return None if last is None else tuple(last)
+    if len(names.sources) == 1:
+        return tuple(names.sources)
+    if names.complete:
+        message = "the first node must say what it reads"
+        problems.add(spec.tree, message, f"reads: {', '.join(names.sources)}", key=True)
+    return None
+
+
+def reads_named(
+    value: str | Sequence[str], at: Tree, names: Names, problems: Problems
+) -> tuple[str, ...] | None:
+    """Local names of what is read: of several copies the last, of a range all."""
+    texts = [value] if isinstance(value, str) else list(value)
+    trees = [at] if isinstance(value, str) else [at.at(i) for i in range(len(texts))]
     sets = [
         names.find(text, tree, problems, sources=True)
         for text, tree in zip(texts, trees, strict=True)
@@ -145,19 +168,31 @@ def _first_reads(
     return tuple(itertools.chain.from_iterable(chosen))
 
 
+Anchors = Mapping[str, str]
+
+
 def ordered(
-    copies: Sequence[Copy], groups: Sequence[LinkGroup], problems: Problems
+    copies: Sequence[Copy],
+    groups: Sequence[LinkGroup],
+    problems: Problems,
+    anchors: Anchors | None = None,
 ) -> list[Copy] | None:
     """The copies in an order in which they can be computed, the file's where it can be.
 
     ``None`` where there is none, which is an error of the reads or of a group of links.
+
+    Args:
+        anchors: for nodes that read links alone, a node that comes before.
     """
     position = {copy.name: i for i, copy in enumerate(copies)}
     before = {c.name: {r for r in c.reads or () if r in position} for c in copies}
+    for target, source in (anchors or {}).items():
+        if source in position:
+            before[target].add(source)
     for group in groups:
-        for source, target in () if group.removed else group.pairs:
-            if source in position and target in position:
-                before[target].add(source)
+        for pair in () if group.removed else group.pairs:
+            if pair.source in position and pair.target in position:
+                before[pair.target].add(pair.source)
     try:
         sorter = graphlib.TopologicalSorter(before)
         sorter.prepare()
@@ -186,7 +221,8 @@ def _report_cycle(
     path = " -> ".join(shown)
     steps = list(itertools.pairwise(cycle))
     for group in groups:
-        if not group.removed and not set(steps).isdisjoint(group.pairs):
+        pairs = {(pair.source, pair.target) for pair in group.pairs}
+        if not group.removed and not pairs.isdisjoint(steps):
             hint = "links lead from what is computed first to what is computed later"
             problems.add(group.spec.tree, f"these links close a cycle: {path}", hint, key=True)
             return
@@ -194,4 +230,4 @@ def _report_cycle(
     # some step leads backwards in the file: only an explicit `reads` does
     guilty = next(copies[position[b]] for a, b in steps if position[a] >= position[b])
     hint = "a node can only read what does not depend on it"
-    problems.add(guilty.spec.tree.at("reads"), f"a cycle: {path}", hint)
+    problems.add(guilty.at.at("reads"), f"a cycle: {path}", hint)

@@ -7,13 +7,22 @@ normalisation, resampling and activations are not (``profile`` counts those with
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.expand import signature_of
-from nasrestore.graph.ir import Choice, Edge, Node, Operation, Recursion, SearchGraph
+from nasrestore.graph.ir import (
+    Choice,
+    Edge,
+    Node,
+    Operation,
+    Recursion,
+    SearchGraph,
+    Shape,
+    ends_of,
+)
 
 Decisions = Mapping[str, tuple[str, ...]]
 
@@ -40,16 +49,15 @@ class Cost:
 
 def operation_cost(
     operation: Operation,
-    channels: int,
-    scale: Fraction,
+    shape: Shape,
     size: tuple[int, int],
     recursion: Recursion | None = None,
 ) -> Cost:
     """The cost of one operation over all stages; parameters include batch normalisation's.
 
     Args:
-        channels: its input channels.
-        scale: resolution of its input over the network's input of ``size`` (height, width).
+        shape: of its input, whose resolution is that of the network's input of ``size`` (height,
+            width) times its scale; an operation on images runs for each frame of a clip.
 
     Raises:
         NasRestoreError: its signature does not tell.
@@ -63,22 +71,25 @@ def operation_cost(
     stages = 1 if recursion is None else recursion.stages
     own = recursion is not None and recursion.weights == "own"
     own_norm = recursion is not None and recursion.norm == "per_stage" and not own
-    pixels = size[0] * size[1] * scale**2
+    pixels = size[0] * size[1] * shape.scale**2
+    params, images = operation.params, shape.frames or 1
+    if signature.clip is not None:
+        params, images = {**params, "frames": shape.frames}, 1
     parameters, macs = 0, Fraction(0)
-    for layer in signature.layers(channels, operation.params):
+    for layer in signature.layers(shape.channels, params):
         macs += layer.macs(pixels)
         parameters += layer.parameters * (stages if own else 1)
         if own_norm and layer.norm:
             parameters += 2 * layer.out_channels * (stages - 1)
-    return Cost(parameters, macs * stages)
+    return Cost(parameters, macs * stages * images)
 
 
 def edge_cost(edge: Edge, size: tuple[int, int], recursion: Recursion | None = None) -> Cost:
     """A link's adapter, computed on the smaller side."""
     if edge.adapter is None:
         return Cost()
-    channels = edge.from_shape.channels
-    return operation_cost(edge.adapter, channels, edge.adapter_scale, size, recursion)
+    shape = replace(edge.from_shape, scale=edge.adapter_scale)
+    return operation_cost(edge.adapter, shape, size, recursion)
 
 
 def graph_cost(graph: SearchGraph, size: tuple[int, int] = (128, 128)) -> Cost:
@@ -121,23 +132,31 @@ class CostModel:
         self._fill_shares()
 
     def cost(self, decisions: Decisions) -> Cost:
-        """The cost under decisions for all choices."""
-        chosen = {c for names in decisions.values() for c in names}
-        used = {output.node for output in self.graph.outputs}
+        """The cost under decisions for all choices. Weights that several have count once."""
+        used = set(ends_of(self.graph.outputs))
+        counted: set[tuple[str, str]] = set()
         parameters, macs = 0, Fraction(0)
+
+        def add(part: Cost, weights: str, label: str) -> None:
+            nonlocal parameters, macs
+            macs += part.macs
+            if (weights, label) not in counted:
+                counted.add((weights, label))
+                parameters += part.parameters
+
         for node in self._backwards:
             if node.name not in used:
                 continue
             used.update(node.reads)
             channels = node.main.channels
             for edge in self._into[node.name]:
-                if edge.choice is None or edge.name in chosen:
-                    part = self._edges[edge.name]
-                    parameters, macs = parameters + part.parameters, macs + part.macs
+                if edge.choice is None or edge.candidate in decisions[edge.choice]:
+                    add(self._edges[edge.name], edge.weights, "")
                     used.add(edge.source)
                     channels += edge.channels if edge.join == "concat" else 0
-            part = self._node(node, self._decided(node, decisions), channels)
-            parameters, macs = parameters + part.parameters, macs + part.macs
+            decided = self._decided(node, decisions)
+            label = node.candidates[decided].label
+            add(self._node(node, decided, channels), node.weights, label)
         return Cost(parameters, macs)
 
     def _decided(self, node: Node, decisions: Decisions) -> int:
@@ -150,12 +169,10 @@ class CostModel:
         key = (node.name, candidate, channels)
         if key not in self._nodes:
             operation, recursion = node.candidates[candidate], self.graph.recursion
-            cost = operation_cost(operation, channels, node.main.scale, self.size, recursion)
+            shape = replace(node.main, channels=channels)
+            cost = operation_cost(operation, shape, self.size, recursion)
             if node.between is not None:
-                read = node.read
-                cost += operation_cost(
-                    node.between, read.channels, read.scale, self.size, recursion
-                )
+                cost += operation_cost(node.between, node.read, self.size, recursion)
             self._nodes[key] = cost
         return self._nodes[key]
 
@@ -167,12 +184,17 @@ class CostModel:
 
     def estimate(self, choice: Choice, candidate: str) -> Cost:
         """What a candidate costs where it is used; unlike its share, no bound."""
-        if choice.kind == "links":
-            return self._edges[candidate]
-        node = self.graph.node(choice.name)
-        return self._node(
-            node, self._decided(node, {choice.name: (candidate,)}), node.input.channels
-        )
+        if choice.kind != "operation":
+            edges = [
+                e for e in self.graph.edges if (e.choice, e.candidate) == (choice.name, candidate)
+            ]
+            return sum(
+                (self._edges[edge.name] for edge in edges), self.share(choice.name, candidate)
+            )
+        nodes = [node for node in self.graph.nodes if node.choice == choice.name]
+        decided = {choice.name: (candidate,)}
+        costs = (self._node(n, self._decided(n, decided), n.input.channels) for n in nodes)
+        return sum(costs, Cost())
 
     def least(self) -> Cost:
         """Parameters and multiply-adds that no architecture goes below, each by itself."""
@@ -184,20 +206,49 @@ class CostModel:
         return Cost(parameters, macs)
 
     def _fill_shares(self) -> None:
-        always = self._always()
+        always = self._reached(ends_of(self.graph.outputs))
+        within = self._share_cells(always)
         for node in self.graph.nodes:
-            self.additive &= node.name in always
+            self.additive &= node.name in always or node.name in within
             if node.name in always:
                 self._share_node(node)
 
-    def _always(self) -> set[str]:
-        """The nodes that are there whatever is decided."""
-        used = {output.node for output in self.graph.outputs}
+    def _reached(self, ends: Iterable[str]) -> set[str]:
+        """The nodes that are there whatever is decided, where the named ones are."""
+        used = set(ends)
         for node in self._backwards:
             if node.name in used:
                 used.update(node.reads)
                 used.update(e.source for e in self._into[node.name] if e.choice is None)
         return used
+
+    def _share_cells(self, always: set[str]) -> set[str]:
+        """Shares of the cells that a node may be; gives the nodes whose cost is exactly in them."""
+        exact: set[str] = set()
+        cells = {choice.name for choice in self.graph.choices if choice.kind == "cells"}
+        for edge in self.graph.edges:
+            if edge.choice not in cells or edge.target not in always:
+                continue
+            for node in self._backwards:
+                if node.name not in self._reached([edge.source]) - always:
+                    continue
+                fixed = [e for e in self._into[node.name] if e.choice is None]
+                part = sum((self._edges[e.name] for e in fixed), Cost())
+                if node.choice is None and len(fixed) == len(self._into[node.name]):
+                    exact.add(node.name)
+                    part += self._node(node, 0, node.input.channels)
+                self._add_share(edge.choice, edge.candidate, part)
+        return exact
+
+    def _add_share(self, choice: str, candidate: str, part: Cost) -> None:
+        self._shares[choice, candidate] = self.share(choice, candidate) + part
+
+    def _own(self, part: Cost, name: str, weights: str) -> Cost:
+        """Without the parameters where they are another's, whose they are counted as."""
+        if weights == name:
+            return part
+        self.additive = False
+        return Cost(0, part.macs)
 
     def _share_node(self, node: Node) -> None:
         """Shares of the links into a node that is always there, and of its own candidates."""
@@ -205,18 +256,20 @@ class CostModel:
         appended: list[Edge] = []
         for edge in self._into[node.name]:
             width += edge.channels if edge.join == "concat" and edge.choice is None else 0
+            part = self._own(self._edges[edge.name], edge.name, edge.weights)
             if edge.choice is None:
-                self.base += self._edges[edge.name]
+                self.base += part
                 continue
-            self._shares[edge.choice, edge.name] = self._edges[edge.name]
+            self._add_share(edge.choice, edge.candidate, part)
             if edge.join == "concat":
                 appended.append(edge)
         indices = [i for i, op in enumerate(node.candidates) if op.kind != "none"]
         if node.choice is None:
-            self.base += self._node(node, 0, width)
+            self.base += self._own(self._node(node, 0, width), node.name, node.weights)
         else:
             for i in indices:
-                self._shares[node.choice, node.candidates[i].label] = self._node(node, i, width)
+                part = self._own(self._node(node, i, width), node.name, node.weights)
+                self._add_share(node.choice, node.candidates[i].label, part)
         if appended:
             self._share_widths(node, indices, width, appended)
 
@@ -246,4 +299,5 @@ class CostModel:
             self.additive &= all(step == least for step in steps)
             for edge in appended:
                 if edge.channels == channels and edge.choice is not None:
-                    self._shares[edge.choice, edge.name] += least
+                    part = self._own(least, node.name, node.weights)
+                    self._add_share(edge.choice, edge.candidate, part)

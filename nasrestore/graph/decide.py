@@ -30,7 +30,8 @@ class Decided:
     """One genotype with its score.
 
     Attributes:
-        score: sum of the logarithms of the strengths of what was decided for.
+        score: sum of the logarithms of the strengths of what was decided for; what links that are
+            not kept would have carried counts at its strongest.
         cost: of the derived network at the limits' size; ``None`` without limits.
         ties: sentences on choices where candidates were equally strong.
         bound: a score that no other architecture within the limits exceeds, where the space is too
@@ -79,9 +80,9 @@ def decide(
     named = _named(graph, strengths)
     result = []
     for chosen, cost in found:
-        decisions = search.decisions(chosen)
-        logs = (search.logs[c.name][name] for c in graph.choices for name in decisions[c.name])
-        genotype = genotype_of(graph, decisions, strengths=named)
+        whole = search.decisions(chosen)
+        logs = (search.logs[c.name][name] for c in graph.choices for name in whole[c.name])
+        genotype = genotype_of(graph, graph.relevant(whole), strengths=named)
         result.append(Decided(genotype, math.fsum(logs), cost, ties))
     if bound is None:
         return result
@@ -144,6 +145,7 @@ class _Search:
     limits: Limits
     top: int
     logs: dict[str, dict[str, float]] = field(default_factory=dict)
+    measured: bool = field(init=False)
 
     def __post_init__(self) -> None:
         limited = self.limits.parameters is not None or self.limits.macs is not None
@@ -153,6 +155,7 @@ class _Search:
             self.logs[c.name] = {n: math.log(max(_FLOOR, weights[n])) for n in c.decidable}
         self.scale = self._denominator()
         self.tables = [self._table(choice) for choice in self.graph.choices]
+        self.measured = any(choice.measured_by for choice in self.graph.choices)
         self.spare = self._spare()
 
     def run(self) -> tuple[Found, int | None]:
@@ -182,6 +185,7 @@ class _Search:
     def _collect(self, queue: Queue, most: int | None) -> tuple[Found, bool]:
         """The best that the queue gives, and whether nothing better can be left in it."""
         best: list[tuple[int, Chosen, Cost | None]] = []
+        seen: set[frozenset[tuple[str, tuple[str, ...]]]] = set()
         while queue.bound is not None:
             if len(best) == self.top and queue.bound <= best[-1][0]:
                 break
@@ -190,6 +194,11 @@ class _Search:
             chosen = queue.take()
             if chosen is None or not self._fits(cost := self._cost(chosen)):
                 continue
+            if self.measured:  # what a dropped link would have carried makes no other network
+                network = frozenset(self.graph.relevant(self.decisions(chosen)).items())
+                if network in seen:
+                    continue
+                seen.add(network)
             best.append((self._score(chosen), chosen, cost))
             best.sort(key=lambda entry: -entry[0])  # stable: ties in the queue's order
             del best[self.top :]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nasrestore.graph.genotype import Genotype, fit
-from nasrestore.graph.ir import Edge, Node, SearchGraph, Shape
+from nasrestore.graph.ir import Edge, Node, SearchGraph, ends_of
 
 
 def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
@@ -19,12 +19,13 @@ def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
     """
     fitted, _ = fit(genotype, graph)
     decisions = fitted.decisions
-    kept = {name for names in decisions.values() for name in names}
     edges = tuple(
-        replace(e, choice=None) for e in graph.edges if e.choice is None or e.name in kept
+        replace(e, choice=None)
+        for e in graph.edges
+        if e.choice is None or e.candidate in decisions[e.choice]
     )
     nodes = [_decided(node, decisions, edges) for node in graph.nodes]
-    used = {output.node for output in graph.outputs}
+    used = set(ends_of(graph.outputs))
     for node in reversed(nodes):
         if node.name in used:
             used.update(node.reads)
@@ -35,13 +36,13 @@ def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
         edges=tuple(edge for edge in edges if edge.target in used),
         choices=(),
         removed=(),
-        decisions=dict(decisions),
+        decisions=graph.relevant(decisions),
     )
 
 
 def _decided(node: Node, decisions: Mapping[str, tuple[str, ...]], edges: tuple[Edge, ...]) -> Node:
     appended = sum(e.channels for e in edges if e.target == node.name and e.join == "concat")
-    shape = Shape(node.main.channels + appended, node.main.scale)
+    shape = replace(node.main, channels=node.main.channels + appended)
     candidates = node.candidates
     if node.choice is not None:
         label = decisions[node.choice][0]

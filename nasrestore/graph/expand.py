@@ -11,12 +11,12 @@ from typing import Any
 import nasrestore.graph.catalog  # noqa: F401  declares the built-in operations
 from nasrestore import registry
 from nasrestore.errors import NasRestoreError
-from nasrestore.graph.ir import Operation
+from nasrestore.graph.ir import Operation, Shape
 from nasrestore.graph.signature import OperationSignature, SignatureError
 from nasrestore.graph.values import Environment, Problems, parameters
 from nasrestore.registry import did_you_mean
 from nasrestore.spec.source import Tree, tree_of
-from nasrestore.spec.space import CandidateSpec, ChoiceSpec, NodeSpec
+from nasrestore.spec.space import CandidateSpec, ChoiceSpec, LinkSpec, NodeSpec
 
 __all__ = ["Candidate", "Problems", "candidates", "plain_operation", "signature_of"]
 
@@ -46,6 +46,23 @@ def signature_of(name: str) -> OperationSignature:
     signature = registry.operation.signature(name)
     assert isinstance(signature, OperationSignature)
     return signature
+
+
+def output_of(operation: Operation, shape: Shape) -> Shape:
+    """What an operation puts out. One on images takes the frames of a clip one by one.
+
+    Raises:
+        SignatureError: the input does not fit.
+    """
+    signature = signature_of(operation.kind)
+    frames: int | None = shape.frames
+    if signature.clip is None:
+        channels = signature.channels(shape.channels, operation.params)
+    elif shape.frames is None:
+        raise SignatureError("it reads a clip, and the input is one image")
+    else:
+        frames, channels = signature.clip(shape.frames, shape.channels, operation.params)
+    return Shape(channels, shape.scale * signature.scale(operation.params), frames)
 
 
 def operation(
@@ -95,10 +112,14 @@ def plain_operation(
     return operation(name, at if isinstance(spec, str) else at.at("op"), params, env, problems)
 
 
+Declared = NodeSpec | LinkSpec  # what has operations
+
+
 def candidates(
-    node: NodeSpec, env: Environment, problems: Problems
+    node: Declared, env: Environment, problems: Problems
 ) -> tuple[Candidate, ...] | None:
     """The operations of a node, one where nothing is to be decided; ``None`` after an error."""
+    assert node.op is not None, "a cell is no operation"
     before = problems.found
     at = node.tree.at("op")
     found: list[tuple[Candidate, str] | None] = []
@@ -124,7 +145,7 @@ def candidates(
 
 
 def _unused_parameters(
-    node: NodeSpec, specs: Sequence[str | CandidateSpec], problems: Problems
+    node: Declared, specs: Sequence[str | CandidateSpec], problems: Problems
 ) -> None:
     """A parameter of the node that none of its candidates takes."""
     names = [s if isinstance(s, str) else s.op for s in specs]
@@ -138,7 +159,7 @@ def _unused_parameters(
 
 
 def _expanded(
-    node: NodeSpec, spec: str | CandidateSpec, at: Tree, env: Environment, problems: Problems
+    node: Declared, spec: str | CandidateSpec, at: Tree, env: Environment, problems: Problems
 ) -> Iterator[tuple[Candidate, str] | None]:
     """One candidate; several where a parameter is itself a choice. With the label that tells them."""
     name: str = spec if isinstance(spec, str) else spec.op
@@ -219,4 +240,4 @@ def _check_none(found: Sequence[Candidate], at: Tree, problems: Problems) -> Non
             message = f"candidate {made.operation.label!r} is operation {made.operation.kind!r}"
             problems.add(made.at, f"{message}: 'none' and nothing else is called 'none'")
     if found and all(made.operation.kind == NONE for made in found):
-        problems.add(at, "'none' cannot be a node's only operation", "name another candidate")
+        problems.add(at, "'none' cannot be the only operation", "name another candidate")

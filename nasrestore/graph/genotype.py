@@ -122,8 +122,13 @@ def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
             hint = did_you_mean(name, known) if known else "it leaves nothing to decide"
             errors.append(at.error(f"space {graph.name!r} has no choice {name!r}", hint, key=True))
     decisions: dict[str, tuple[str, ...]] = {}
+    every = {name: genotype.decisions.get(name, ()) for name in wanted}
+    idle = every.keys() - graph.relevant(every).keys()
     for name, choice in wanted.items():
         decided = genotype.decisions.get(name)
+        if decided is None and name in idle:
+            decisions[name] = choice.decidable[:1]  # of a link that is not kept
+            continue
         if decided is None:
             message = f"no decision for {name!r} of space {graph.name!r}"
             hint = f"name {choice.keep} of its {len(choice.decidable)} candidates"

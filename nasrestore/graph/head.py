@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nasrestore.graph.ir import Limits, Output, Recursion
-from nasrestore.graph.links import Names
+from nasrestore.graph.catalog import MOST_CHANNELS
+from nasrestore.graph.ir import Limits, Output, Recursion, Shape
+from nasrestore.graph.scope import Names
 from nasrestore.graph.values import Environment, Problems, evaluate_integer
 from nasrestore.registry import did_you_mean
 from nasrestore.spec.leaf import Value
@@ -15,10 +16,11 @@ from nasrestore.spec.source import Tree
 from nasrestore.spec.space import MacsLimitSpec, OutputSpec
 
 MOST_STAGES = 100
+MOST_FRAMES = 101
 
 
 def check_names(space: SpaceParts, problems: Problems) -> bool:
-    """Inputs, nodes and links share their names; every space has inputs, nodes and outputs.
+    """Inputs, nodes, links and cells share their names; every space has inputs, nodes and outputs.
 
     Gives whether all names are distinct.
     """
@@ -28,6 +30,7 @@ def check_names(space: SpaceParts, problems: Problems) -> bool:
         ("inputs", space.inputs),
         ("nodes", space.nodes),
         ("links", space.links),
+        ("cells", space.cells),
     ):
         for name in names:
             if name in seen:
@@ -88,12 +91,57 @@ def outputs_of(
             message = f"an output comes from one node, {text!r} names {len(nodes)}"
             problems.add(node_at, message, f"write {nodes[-1]}")
             nodes = None
-        if add is not None and add not in sources and space.complete:
-            problems.add(at.at("add"), f"no input is called {add!r}", did_you_mean(add, sources))
-            nodes = None
+        added = None
+        if add is not None and add in sources:
+            added = add
+        elif add is not None:
+            found = names.find(add, at.at("add"), problems, sources=True)
+            added = found[-1] if found else None
+            nodes = nodes if found else None
         if nodes:
-            result.append(Output(name, nodes[-1], add))
+            result.append(Output(name, nodes[-1], added))
     return result
+
+
+def inputs_of(
+    space: SpaceParts, env: Environment, problems: Problems
+) -> tuple[dict[str, Shape], dict[str, str]]:
+    """The shapes of the inputs, those in error left out; and for each flow its clip."""
+    shapes: dict[str, Shape] = {}
+    flows: dict[str, str] = {}
+    for name, spec in space.inputs.items():
+        if spec is None:
+            continue
+        at = spec.tree
+        if spec.flow_of is not None:
+            flows[name] = spec.flow_of
+            continue
+        assert spec.channels is not None
+        channels = evaluate_integer(
+            spec.channels, at.at("channels"), env, problems, least=1, most=MOST_CHANNELS
+        )
+        frames = None
+        if spec.frames is not None:
+            where = at.at("frames")
+            frames = evaluate_integer(spec.frames, where, env, problems, least=1, most=MOST_FRAMES)
+            if frames is not None and frames % 2 == 0:
+                message = f"{frames} frames have no centre, which is the one that is restored"
+                problems.add(where, message, "an odd number, such as 5")
+                frames = None
+        if channels is not None and (spec.frames is None or frames is not None):
+            shapes[name] = Shape(channels, frames=frames)
+    clips = [name for name, shape in shapes.items() if shape.frames is not None]
+    for name, clip in flows.items():
+        if clip in shapes and shapes[clip].frames is not None:
+            shapes[name] = Shape(2, frames=shapes[clip].frames)
+        elif space.complete and (clip not in space.inputs or clip in shapes):
+            at = space.tree.at("inputs", name, "flow_of")
+            hint = did_you_mean(clip, clips) if clips else "frames: 5 makes an input a clip"
+            problems.add(at, f"no input that is a clip is called {clip!r}", hint)
+    if len(clips) > 1:
+        at = space.tree.at("inputs", clips[1])
+        problems.add(at, f"a second clip beside {clips[0]!r}", "one input is a clip", key=True)
+    return shapes, flows
 
 
 def limits_of(space: SpaceParts, env: Environment, problems: Problems) -> Limits:

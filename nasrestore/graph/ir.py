@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -163,6 +163,11 @@ class Output:
     add: str | None
 
 
+def ends_of(outputs: Iterable[Output]) -> list[str]:
+    """What outputs come from: nodes, and what is added to them."""
+    return [name for o in outputs for name in (o.node, o.add) if name is not None]
+
+
 @dataclass(frozen=True)
 class Recursion:
     """Stages with a carried state."""
@@ -245,6 +250,12 @@ class SearchGraph:
             elif choice.name not in within:
                 count *= choice.decisions
         return count
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """The groups of the architecture parameters, those of removed choices too."""
+        choices = [c for c in (*self.choices, *self.removed) if not c.measured_by]
+        return tuple(dict.fromkeys(choice.group for choice in choices)) or ("architecture",)
 
     def relevant(self, decisions: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         """The decisions without those for operations of links that are not kept."""

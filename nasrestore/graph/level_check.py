@@ -18,11 +18,16 @@ from nasrestore.spec.recipe import LevelSpec, NamedSpec, PhaseSpec
 
 @dataclass(frozen=True)
 class SpaceNames:
-    """What a recipe may name of its space; ``None`` where an error leaves it open."""
+    """What a recipe may name of its space; ``None`` where an error leaves it open.
+
+    Attributes:
+        deciding: those of the groups that are architecture parameters.
+    """
 
     name: str
     outputs: Sequence[str] | None
     groups: Sequence[str] | None
+    deciding: Sequence[str] = (ARCHITECTURE,)
 
 
 def check_levels(
@@ -46,7 +51,7 @@ def check_levels(
         if part.value is not None and part.damaged.isdisjoint(("epochs", "steps")):
             _level_times(part.value, level, problems)
         _variables(level, space, owner, problems)
-        if phase_name == "train" and ARCHITECTURE in owned(level):
+        if phase_name == "train" and not set(space.deciding).isdisjoint(owned(level)):
             message = "training has no architecture: it is decided by then"
             problems.add(level.tree.at("variables"), message, "leave the level to the search")
 

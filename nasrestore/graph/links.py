@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
-from nasrestore.graph.expand import plain_operation
+from nasrestore.graph.expand import Candidate, candidates, plain_operation
 from nasrestore.graph.ir import Choice
+from nasrestore.graph.scope import Copy, Names, Scope
 from nasrestore.graph.values import Environment, Problems, evaluate_integer
-from nasrestore.registry import did_you_mean
 from nasrestore.spec.source import Tree
-from nasrestore.spec.space import KeepSpec, LinkSpec
-
-_REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\.([0-9]{1,9})(?:-([0-9]{1,9}))?)?")
+from nasrestore.spec.space import ChoiceSpec, KeepSpec, LinkSpec
 
 MOST_PAIRS = 100_000
-
-
-@dataclass(frozen=True)
-class Names:
-    """What a file may refer to: blocks with the number of their copies, and sources without copies.
-
-    ``copies`` is ``None`` for a node without ``repeat``, whose copy has the block's own name.
-
-    Attributes:
-        unknown: blocks whose number of copies is not known after an error.
-        complete: whether these are all the names that the file declares.
-    """
-
-    blocks: Mapping[str, int | None]
-    sources: Sequence[str]
-    unknown: frozenset[str] = frozenset()
-    complete: bool = True
-
-    def copies(self, block: str) -> list[str]:
-        count = self.blocks[block]
-        return [block] if count is None else [f"{block}.{i}" for i in range(1, count + 1)]
-
-    def find(self, text: str, tree: Tree, problems: Problems, *, sources: bool) -> list[str] | None:
-        """The nodes that ``encoder``, ``encoder.3`` or ``encoder.1-4`` mean.
-
-        ``None`` after an error, and where an error elsewhere leaves it open.
-        """
-        match = _REFERENCE.fullmatch(text)
-        if match is None:
-            hint = "such as encoder, encoder.3 or encoder.1-4"
-            problems.add(tree, f"expected the name of a node, got {text[:60]!r}", hint)
-            return None
-        block, first, last = match.groups()
-        if sources and text in self.sources:
-            return [text]
-        if block in self.unknown:
-            return None
-        if block not in self.blocks:
-            self._report_unknown(block, first is not None, tree, problems, sources)
-            return None
-        names = self.copies(block)
-        if first is None:
-            return names
-        if self.blocks[block] is None:
-            problems.add(tree, f"{text!r}: {block!r} has no repeat, so no copies", f"write {block}")
-            return None
-        low, high = int(first), int(last or first)
-        if not 1 <= low <= high <= len(names):
-            problems.add(tree, f"{text!r}: {block!r} has the copies 1 to {len(names)}")
-            return None
-        return names[low - 1 : high]
-
-    def _report_unknown(
-        self, block: str, numbered: bool, tree: Tree, problems: Problems, sources: bool
-    ) -> None:
-        if block in self.sources:
-            what = "is no node and has no copies" if numbered else "is no node, but what nodes read"
-            problems.add(tree, f"{block!r} {what}", did_you_mean(block, self.blocks))
-        elif self.complete:
-            known = [*self.blocks, *(self.sources if sources else ())]
-            problems.add(tree, f"unknown node {block!r}", did_you_mean(block, known))
 
 
 @dataclass(frozen=True)
@@ -97,29 +34,74 @@ class Ends:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """One link.
+
+    Attributes:
+        source: full name of what it comes from; where links carry operations, of the operation.
+        target: full name of the node that it joins at.
+        name: its own full name.
+        candidate: what decisions call it, by local names.
+        into: local name of the target.
+        weights: full name of the link whose adapter it has.
+    """
+
+    source: str
+    target: str
+    name: str
+    candidate: str
+    into: str
+    weights: str
+
+
+@dataclass(frozen=True)
 class LinkGroup:
-    """A link group, resolved: its pairs of nodes and what is kept of them."""
+    """A link group, resolved: its links and what is kept of them.
+
+    Attributes:
+        decided: name of its choice, where it is one.
+        operations: what its links carry, a copy for each.
+        measured: whether a link is as strong as its operations.
+        cells: whether it is a choice between cells.
+    """
 
     name: str
     spec: LinkSpec
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[Pair, ...]
     keep: int | None
     per_node: bool
+    decided: str
+    group: str
+    env: Environment
+    operations: tuple[Copy, ...] = ()
+    cells: bool = False
 
     @property
     def removed(self) -> bool:
         return self.keep == 0
 
+    @property
+    def measured(self) -> bool:
+        return isinstance(self.spec.op, ChoiceSpec)
+
+    def choice_of(self, pair: Pair) -> str | None:
+        """The name of the choice that may drop a link."""
+        if self.keep is None:
+            return None
+        return f"{self.decided}.{pair.into}" if self.per_node else self.decided
+
     def choices(self) -> Iterator[Choice]:
         """One choice of the group, or one for each node; none where all links stay."""
-        if self.keep is None:
-            return
-        sets: dict[str, list[str]] = {}
-        for source, target in self.pairs:
-            name = f"{self.name}.{target}" if self.per_node else self.name
-            sets.setdefault(name, []).append(f"{source}->{target}")
-        for name, members in sets.items():
-            yield Choice(name, "links", tuple(members), self.keep)
+        sets: dict[str, list[int]] = {}
+        for number, pair in enumerate(self.pairs):
+            name = self.choice_of(pair)
+            if name is not None:
+                sets.setdefault(name, []).append(number)
+        for name, numbers in sets.items():
+            members = tuple(self.pairs[n].candidate for n in numbers)
+            measures = tuple(self.operations[n].choice for n in numbers) if self.measured else ()
+            kind: Literal["links", "cells"] = "cells" if self.cells else "links"
+            yield Choice(name, kind, members, self.keep or 0, self.spec.decides, measures)
 
 
 def node_set(
@@ -169,11 +151,12 @@ def link_group(
     name: str,
     spec: LinkSpec,
     ends: Ends,
+    scope: Scope,
     scales: Mapping[str, tuple[Fraction, Fraction]],
     order: Mapping[str, int],
     problems: Problems,
 ) -> LinkGroup | None:
-    """The group's pairs; ``None`` after an error, and where an error elsewhere leaves them open.
+    """The group's links; ``None`` after an error, and where an error elsewhere leaves them open.
 
     Args:
         scales: (resolution at the input, resolution at the output) of every node and source, as
@@ -183,28 +166,73 @@ def link_group(
     sources, targets = ends.sources, ends.targets
     if sources is None or targets is None or not ends.known:
         return None
-    if spec.direction != "any" and not scales.keys() >= {*sources, *targets}:
+    full = scope.full
+    if spec.direction != "any" and not scales.keys() >= set(map(full, (*sources, *targets))):
         return None
-    overlapping = bool(set(sources) & set(targets))
-    pairs = tuple(
+    found = [
         (source, target)
-        for source in sources
-        for target in targets
-        if source != target
-        and (not overlapping or order.get(source, -1) < order[target])
-        and (
-            spec.direction == "any"
-            or spec.direction == _direction(scales[source][1], scales[target][0])
-        )
-    )
-    if not pairs:
+        for source, target in ordered_pairs(sources, targets, scope, order)
+        if spec.direction == "any"
+        or spec.direction == _direction(scales[full(source)][1], scales[full(target)][0])
+    ]
+    if not found:
         _report_empty(spec, sources, targets, problems)
         return None
     before = problems.found
-    _check_keep(spec, ends.keep, ends.per_node, pairs, problems)
+    _check_keep(spec, ends.keep, ends.per_node, found, problems)
+    made = None if spec.op is None else candidates(spec, scope.env, problems)
     if problems.found > before:
         return None
-    return LinkGroup(name, spec, pairs, ends.keep, ends.per_node)
+    pairs = [_pair(source, target, scope) for source, target in found]
+    operations = [_carried(pair, spec, made, scope) for pair in pairs if made is not None]
+    if operations:
+        pairs = [
+            replace(pair, source=copy.name) for pair, copy in zip(pairs, operations, strict=True)
+        ]
+    return LinkGroup(
+        scope.prefix + name, spec, tuple(pairs), ends.keep, ends.per_node, scope.decided + name,
+        scope.group_of(spec.group), scope.env, tuple(operations),
+    )  # fmt: skip
+
+
+def ordered_pairs(
+    sources: Sequence[str], targets: Sequence[str], scope: Scope, order: Mapping[str, int]
+) -> Iterator[tuple[str, str]]:
+    """Local names of the ends of all links that may be, whatever their direction."""
+    overlapping = bool(set(sources) & set(targets))
+    for source in sources:
+        for target in targets:
+            if source == target:
+                continue
+            place = order.get(scope.full(source), -1)
+            if not overlapping or place < order.get(scope.full(target), MOST_PAIRS):
+                yield source, target
+
+
+def _pair(source: str, target: str, scope: Scope) -> Pair:
+    local = f"{source}->{target}"
+    return Pair(
+        scope.full(source), scope.full(target), scope.prefix + local, local, target,
+        scope.weights + local,
+    )  # fmt: skip
+
+
+def _carried(pair: Pair, spec: LinkSpec, made: tuple[Candidate, ...] | None, scope: Scope) -> Copy:
+    """The operation that a link carries, as a node between its ends."""
+    op = spec.op
+    return Copy(
+        f"{pair.name}/op",
+        f"{pair.name}/op",
+        1,
+        spec.tree,
+        (pair.source,),
+        None,
+        made,
+        group=scope.group_of(spec.group),
+        choice=f"{scope.decided}{pair.candidate}/op",
+        decided_by=op.group if isinstance(op, ChoiceSpec) else spec.decides,
+        weights=f"{pair.weights}/op",
+    )
 
 
 def _report_empty(

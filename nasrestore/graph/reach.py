@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import nasrestore.graph.catalog  # noqa: F401  declares the built-in names
 from nasrestore import registry
 from nasrestore.graph.hyper_check import strengths_of_level, strengths_of_term
-from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.ir import SearchGraph, ends_of
 from nasrestore.graph.signature import HypergradientSignature, LossSignature
 from nasrestore.graph.values import Problems
 from nasrestore.spec.recipe import LevelSpec, RecipeSpec
@@ -16,39 +16,40 @@ ARCHITECTURE = "architecture"
 
 
 def groups_behind(graph: SearchGraph, outputs: Iterable[str]) -> set[str]:
-    """The parameter groups that the named outputs depend on; ``architecture`` where a choice does.
+    """The parameter groups that the named outputs depend on, those of choices included.
 
     With several stages an output depends on everything that the state depends on, too.
     """
     names = set(outputs)
     if graph.recursion is not None and graph.recursion.stages > 1:
         names.add(graph.recursion.state)
-    used = {output.node for output in graph.outputs if output.name in names}
+    used = set(ends_of(output for output in graph.outputs if output.name in names))
     groups: set[str] = set()
+    deciding = {c.name: c.group for c in graph.choices if not c.measured_by}
     for node in reversed(graph.nodes):
         if node.name not in used:
             continue
         used.update(node.reads)
         groups.add(node.group)
-        if node.choice is not None:
-            groups.add(ARCHITECTURE)
-        for edge in graph.into(node.name):
-            used.add(edge.source)
-            groups.add(edge.group)
-            if edge.choice is not None:
-                groups.add(ARCHITECTURE)
+        edges = list(graph.into(node.name))
+        used.update(edge.source for edge in edges)
+        groups.update(edge.group for edge in edges)
+        choices = [node.choice, *(edge.choice for edge in edges)]
+        groups.update(deciding[choice] for choice in choices if choice in deciding)
     return groups
 
 
 def check_dependence(recipe: RecipeSpec, graph: SearchGraph, problems: Problems) -> None:
     """Adds levels that cannot learn, and a search that decides nothing although there are choices."""
     search = recipe.search.levels
-    if graph.choices and not any(ARCHITECTURE in owned(level) for level in search):
+    deciding = set(graph.deciding)
+    if graph.choices and all(deciding.isdisjoint(owned(level)) for level in search):
         names = ", ".join(choice.name for choice in graph.choices[:3])
+        groups = " or ".join(repr(group) for group in graph.deciding)
         problems.add(
             recipe.search.tree.at("levels"),
-            f"no level owns {ARCHITECTURE!r}: nothing would be decided for {names}",
-            "give a level variables: architecture",
+            f"no level owns {groups}: nothing would be decided for {names}",
+            f"give a level variables: {graph.deciding[0]}",
         )
     for levels in (search, recipe.train.levels):
         for i, level in enumerate(levels):
@@ -66,7 +67,7 @@ def _check_level(
     entering = _entering(level, below)
     reached = direct.union(*(_behind(recipe, one, graph) for one in entering))
     there = {node.group for node in graph.nodes} | {edge.group for edge in graph.edges}
-    there |= {ARCHITECTURE} if graph.choices else set()  # a removed group has nothing to learn
+    there |= {c.group for c in graph.choices}  # a removed group has nothing to learn
     at = level.tree.at("variables")
     for i, group in enumerate(owned(level)):
         place = at if isinstance(level.variables, str) else at.at(i)

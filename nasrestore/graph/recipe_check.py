@@ -26,7 +26,7 @@ def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
         SpecError: everything that is wrong with it, each with its place.
     """
     outputs = [output.name for output in graph.outputs]
-    names = SpaceNames(graph.name, outputs, parameter_groups(graph))
+    names = SpaceNames(graph.name, outputs, parameter_groups(graph), graph.deciding)
     raise_all(recipe_problems(recipe_parts_of(recipe), names))
     problems = Problems()
     check_dependence(recipe, graph, problems)
@@ -64,8 +64,15 @@ def names_in(space: Tree | None) -> SpaceNames:
     ]
     named = [ARCHITECTURE, *dict.fromkeys(group or "weights" for group in groups)]
     known = all(group is None or isinstance(group, str) for group in groups)
+    known &= not _names_groups_within(found["nodes"]) and "cells" not in space.value
     outputs = list(space.at("outputs").value)
     return SpaceNames(str(space.at("space").value), outputs, named if known else None)
+
+
+def _names_groups_within(nodes: Sequence[Tree]) -> bool:
+    """Whether a choice names a group of its own."""
+    choices = [node.at("op") for node in nodes if node.kind == "mapping"]
+    return any(choice.kind == "mapping" and "group" in choice.value for choice in choices)
 
 
 def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
@@ -98,7 +105,7 @@ def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
 def parameter_groups(graph: SearchGraph) -> list[str]:
     """The groups that a level can own: the architecture's, and those of nodes and links."""
     built = [*(n.group for n in graph.nodes), *(e.group for e in graph.edges)]
-    return [ARCHITECTURE, *dict.fromkeys([*graph.groups, *built])]
+    return list(dict.fromkeys([*graph.deciding, *graph.groups, *built]))
 
 
 def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> None:

@@ -83,13 +83,26 @@ def _whole(number: Number) -> Number:
 
 
 def constants(
-    section: Tree, values: Mapping[str, Value | None], complete: bool, problems: Problems
+    section: Tree,
+    values: Mapping[str, Value | None],
+    complete: bool,
+    problems: Problems,
+    around: Environment | None = None,
+    given: Mapping[str, Number | None] | None = None,
 ) -> Environment:
-    """All constants, each of which may use those declared before it."""
-    env = Environment({}, complete=complete)
+    """All constants, each of which may use those declared before it, and those around.
+
+    Args:
+        around: constants of the space, for a cell.
+        given: values that take the place of those declared; ``None`` for one in error.
+    """
+    env = Environment({}, complete=complete) if around is None else around
+    complete = complete and env.complete
     for name, value in values.items():
         number: Number | None = None
-        if name == "index":
+        if given is not None and name in given:
+            number = given[name]
+        elif name == "index":
             message = "'index' is the number of a copy, no name for a constant"
             problems.add(section.at(name), message, "choose another name", key=True)
         elif isinstance(value, Expression) and (later := value.names & _after(name, values)):
@@ -100,7 +113,7 @@ def constants(
         if number is None:
             env = Environment(env.values, env.broken | {name}, complete)
         else:
-            env = Environment({**env.values, name: number}, env.broken, complete)
+            env = Environment({**env.values, name: number}, env.broken - {name}, complete)
     return env
 
 
@@ -142,6 +155,26 @@ def evaluate_integer(
 
 
 _BROKEN: Any = object()
+
+
+def given_constants(
+    given: Mapping[str, Tree], env: Environment, problems: Problems
+) -> dict[str, Number | None]:
+    """Numbers that a use of a cell gives to its constants; ``None`` for one in error."""
+    found: dict[str, Number | None] = {}
+    for name, tree in given.items():
+        number: Any = None
+        try:
+            plain = _plain(tree, env, numeric=True)
+        except ExpressionError as error:
+            problems.add(tree, str(error))
+        else:
+            if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+                number = plain
+            elif plain is not _BROKEN:
+                problems.add(tree, f"expected a number for the constant {name!r}")
+        found[name] = number
+    return found
 
 
 def parameters(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ def module_key(name: str) -> str:
 class Architecture(nn.Module):
     """The logits of all choices; they are in the state dict, so they are in every checkpoint.
 
+    Choices between links that are measured by their operations have none of their own.
+
     Args:
         spread: standard deviation of the first logits; 0 starts all candidates equal.
     """
@@ -40,26 +42,42 @@ class Architecture(nn.Module):
                 module_key(choice.name): nn.Parameter(spread * torch.randn(len(choice.candidates)))
                 if spread
                 else nn.Parameter(torch.zeros(len(choice.candidates)))
-                for choice in self.choices
+                for choice in self._relaxed()
             }
         )
 
+    def _relaxed(self) -> Iterator[Choice]:
+        return (choice for choice in self.choices if not choice.measured_by)
+
     def mixing_weights(self, progress: float = 0.0) -> dict[str, Tensor]:
-        """For each choice, the weights [candidates] that mix them."""
+        """For each choice with logits, the weights [candidates] that mix them."""
         return {
             c.name: self.relaxation(self.logits[module_key(c.name)], c.keep, progress)
-            for c in self.choices
+            for c in self._relaxed()
         }
 
     @torch.no_grad()
     def strengths(self) -> dict[str, list[float]]:
         """For each choice, what decisions are taken by, in [0, 1]."""
-        return {
+        found = {
             c.name: self.relaxation.strengths(self.logits[module_key(c.name)].float(), c.keep)
             .cpu()
             .tolist()
-            for c in self.choices
+            for c in self._relaxed()
         }
+        by_name = {choice.name: choice for choice in self.choices}
+
+        def strongest(name: str) -> float:
+            choice = by_name[name]
+            pairs = zip(choice.candidates, found[name], strict=True)
+            return max(strength for label, strength in pairs if label in choice.decidable)
+
+        measured = {c.name: [strongest(n) for n in c.measured_by] for c in self.choices}
+        return {c.name: measured[c.name] or found[c.name] for c in self.choices}
+
+    def groups(self) -> dict[str, str]:
+        """The group of every parameter, by its name in ``logits``."""
+        return {module_key(choice.name): choice.group for choice in self._relaxed()}
 
     def parameter_names(self) -> list[str]:
         """The choices' names in the order of ``parameters()``."""
@@ -69,8 +87,10 @@ class Architecture(nn.Module):
 def decision_weights(
     choices: Iterable[Choice], decisions: Mapping[str, tuple[str, ...]]
 ) -> dict[str, Tensor]:
-    """Mixing weights that are a decision's zeros and ones."""
+    """Mixing weights that are a decision's zeros and ones; all zero where nothing is decided."""
     return {
-        c.name: torch.tensor([1.0 if name in decisions[c.name] else 0.0 for name in c.candidates])
+        c.name: torch.tensor(
+            [1.0 if name in decisions.get(c.name, ()) else 0.0 for name in c.candidates]
+        )
         for c in choices
     }

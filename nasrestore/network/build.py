@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph
+from nasrestore.graph.expand import signature_of
+from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph, Shape
 from nasrestore.network.architecture import Architecture, MixingWeights, module_key
+from nasrestore.network.frames import EachFrame
 from nasrestore.network.mixture import Link, Operations
 from nasrestore.network.recompute import Memory, recomputed, weighed
 from nasrestore.network.relaxation import Relaxation, Softmax
@@ -24,8 +27,31 @@ from nasrestore.network.rewrite import activate_in_place
 Factories = Mapping[str, Callable[..., nn.Module]]
 
 
-def make_operation(operation: Operation, in_channels: int, factories: Factories) -> nn.Module:
-    return factories[operation.kind](in_channels, **operation.params)
+class Parts:
+    """The modules of a network, each made once: nodes with the same weights have the same."""
+
+    def __init__(self, factories: Factories) -> None:
+        self._factories = factories
+        self._made: dict[tuple[str, str], nn.Module] = {}
+
+    def operation(self, operation: Operation, shape: Shape, weights: str, role: str) -> nn.Module:
+        """An operation on an input of a shape.
+
+        Args:
+            weights: name of the node or link that it belongs to.
+            role: which of its operations it is.
+        """
+        key = (weights, role)
+        if key not in self._made:
+            self._made[key] = self._new(operation, shape)
+        return self._made[key]
+
+    def _new(self, operation: Operation, shape: Shape) -> nn.Module:
+        make = self._factories[operation.kind]
+        if signature_of(operation.kind).clip is not None:
+            return make(shape.channels, frames=shape.frames, **operation.params)
+        made = make(shape.channels, **operation.params)
+        return made if shape.frames is None else EachFrame(made)
 
 
 class NodeModule(nn.Module):
@@ -35,7 +61,7 @@ class NodeModule(nn.Module):
         memory: with ``mixture``, candidate links are computed again in the backward pass.
     """
 
-    def __init__(self, node: Node, edges: tuple[Edge, ...], factories: Factories) -> None:
+    def __init__(self, node: Node, edges: tuple[Edge, ...], parts: Parts) -> None:
         super().__init__()
         self.memory: Memory = "plain"
         self.node = node
@@ -43,22 +69,28 @@ class NodeModule(nn.Module):
         self.between = (
             None
             if node.between is None
-            else make_operation(node.between, node.read.channels, factories)
+            else parts.operation(node.between, node.read, node.weights, "between")
         )
         self.operations = Operations(
-            {op.label: make_operation(op, node.input.channels, factories) for op in node.candidates}
+            {
+                op.label: parts.operation(op, node.input, node.weights, f"candidate {op.label}")
+                for op in node.candidates
+            }
         )
         self.links = nn.ModuleDict(
-            {module_key(edge.name): self._link(edge, factories) for edge in edges}
+            {module_key(edge.name): self._link(edge, parts) for edge in edges}
         )
         self._places = [module_key(edge.name) for edge in edges]
 
     @staticmethod
-    def _link(edge: Edge, factories: Factories) -> Link:
+    def _link(edge: Edge, parts: Parts) -> nn.Module:
         adapter = edge.adapter
-        channels = edge.from_shape.channels
-        made = None if adapter is None else make_operation(adapter, channels, factories)
-        return Link(made, edge.factor)
+        image = replace(edge.from_shape, frames=None)
+        made = None
+        if adapter is not None:
+            made = parts.operation(adapter, image, f"{edge.weights} into", "adapter")
+        link = Link(made, edge.factor)
+        return link if edge.from_shape.frames is None else EachFrame(link)
 
     def forward(self, features: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
         """N C H W of this node from the features of the nodes before and all mixing weights.
@@ -66,27 +98,31 @@ class NodeModule(nn.Module):
         ``weights`` has an entry for each edge that is a candidate, and for this node where it is a
         choice.
         """
-        reads = [features[name] for name in self.node.reads]
-        x = reads[0] if len(reads) == 1 else torch.cat(reads, dim=1)
-        if self.between is not None:
-            x = self.between(x)
-        x = self._joined(x, features, weights)
+        x = self._joined(self._main(features), features, weights)
         choice = self.node.choice
         return self.operations(x, None if choice is None else weights[choice])  # type: ignore[no-any-return]
 
+    def _main(self, features: Mapping[str, Tensor]) -> Tensor | None:
+        """The main input before links join; ``None`` where links alone are read."""
+        reads = [features[name] for name in self.node.reads]
+        if not reads:
+            return None
+        x = reads[0] if len(reads) == 1 else torch.cat(reads, dim=-3)
+        return x if self.between is None else self.between(x)  # type: ignore[no-any-return]
+
     def _joined(
-        self, x: Tensor, features: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+        self, x: Tensor | None, features: Mapping[str, Tensor], weights: Mapping[str, Tensor]
     ) -> Tensor:
         appended = []
         for edge, place in zip(self.edges, self._places, strict=True):
-            weight = None if edge.choice is None else weights[edge.name]
-            onto = x if edge.join == "add" else None
-            arriving = self._arriving(self.links[place], features[edge.source], weight, onto)
-            if onto is None:
-                appended.append(arriving)
+            weight = None if edge.choice is None else weights.get(edge.name)
+            feature = features[edge.source]
+            if edge.join == "add":
+                x = self._arriving(self.links[place], feature, weight, x)
             else:
-                x = arriving
-        return torch.cat([x, *appended], dim=1) if appended else x
+                appended.append(self._arriving(self.links[place], feature, weight, None))
+        assert x is not None
+        return torch.cat([x, *appended], dim=-3) if appended else x
 
     def _arriving(
         self, link: nn.Module, feature: Tensor, weight: Tensor | None, onto: Tensor | None
@@ -118,9 +154,10 @@ class Stage(nn.Module):
     def __init__(self, graph: SearchGraph, factories: Factories) -> None:
         super().__init__()
         self.graph = graph
+        parts = Parts(factories)
         self.nodes = nn.ModuleDict(
             {
-                module_key(node.name): NodeModule(node, tuple(graph.into(node.name)), factories)
+                module_key(node.name): NodeModule(node, tuple(graph.into(node.name)), parts)
                 for node in graph.nodes
             }
         )
@@ -135,7 +172,7 @@ class Stage(nn.Module):
         ):
             features[name] = module(features, weights)
         return {
-            o.name: features[o.node] if o.add is None else features[o.node] + sources[o.add]
+            o.name: features[o.node] if o.add is None else features[o.node] + features[o.add]
             for o in self.graph.outputs
         }
 
@@ -150,7 +187,11 @@ class GraphNetwork(nn.Module):
             input alone. The rest is computed again; values stay the same bit for bit.
         architecture: the logits, ``None`` in a derived network.
         multiple: height and width of an input must be multiples of this.
-        channels: of the (first) input.
+        channels: of the clip, or of the (first) image.
+        frames: length of the clip that it reads; ``None`` for a network on images.
+        clip_input: name of the clip, or of the (first) image.
+        flow_input: name of the input that is the clip's optical flow, N T 2 H W in pixels from the
+            centre frame to each; ``None`` where it reads none.
     """
 
     def __init__(
@@ -160,7 +201,10 @@ class GraphNetwork(nn.Module):
         self._memory: Memory = "plain"
         self.graph = graph
         self.multiple = graph.multiple
-        self.channels = next(iter(graph.inputs.values())).channels
+        self.frames = graph.frames
+        self.clip_input = graph.clip or next(iter(graph.inputs))
+        self.flow_input = next(iter(graph.flows), None)
+        self.channels = graph.inputs[self.clip_input].channels
         recursion = graph.recursion
         own = recursion is not None and recursion.weights == "own"
         self.stages = nn.ModuleList(
@@ -182,8 +226,8 @@ class GraphNetwork(nn.Module):
         """The named outputs of the last stage.
 
         Args:
-            inputs: N C H W in [0, 1], or one for each named input; H and W multiples of
-                ``multiple``.
+            inputs: N C H W in [0, 1], of a clip N T C H W, or one for each named input; H and W
+                multiples of ``multiple``.
             weights: mixing weights by choice, in place of the architecture's own.
             progress: of the search, in [0, 1], for relaxations that change with it.
 
@@ -211,6 +255,10 @@ class GraphNetwork(nn.Module):
         if not isinstance(inputs, Tensor):
             return dict(inputs)
         names = list(self.graph.inputs)
+        frames = self.frames
+        if len(names) == 1 and (inputs.dim() == 5) != (frames is not None):
+            wanted = "N C H W" if frames is None else f"N {frames} C H W"
+            raise ValueError(f"an input of {wanted} is expected, got {tuple(inputs.shape)}")
         if len(names) != 1:
             raise ValueError(f"the network has several inputs, give each by name: {names}")
         height, width = inputs.shape[-2:]
@@ -224,12 +272,19 @@ class GraphNetwork(nn.Module):
     def _by_name(self, weights: MixingWeights) -> dict[str, Tensor]:
         """Vectors for choices of operations, scalars for candidate links."""
         found: dict[str, Tensor] = {}
+        shares: dict[tuple[str, str], Tensor] = {}
         for choice in self.graph.choices:
-            vector = weights[choice.name]
+            vector = weights.get(choice.name)
+            if vector is None:  # links that are measured by what they carry are all there
+                continue
             if choice.kind == "operation":
                 found[choice.name] = vector
-            else:
-                found.update(zip(choice.candidates, vector.unbind(), strict=True))
+                continue
+            for candidate, share in zip(choice.candidates, vector.unbind(), strict=True):
+                shares[choice.name, candidate] = share
+        for edge in self.graph.edges:
+            if (edge.choice, edge.candidate) in shares:
+                found[edge.name] = shares[edge.choice, edge.candidate]  # type: ignore[index]
         return found
 
     # -- memory ------------------------------------------------------------------------------
@@ -250,7 +305,7 @@ class GraphNetwork(nn.Module):
     @property
     def memory_settings(self) -> tuple[Memory, ...]:
         """The settings that differ in this network, each of which needs less than the one before."""
-        kinds = {choice.kind for choice in self.graph.choices}
+        kinds = {choice.kind for choice in self.graph.choices if not choice.measured_by}
         if not kinds:
             return ("plain",)
         return ("plain", "operation", "mixture") if "operation" in kinds else ("plain", "mixture")
@@ -267,7 +322,8 @@ class GraphNetwork(nn.Module):
     def _group_of(self, name: str) -> str:
         parts = name.split(".")
         if parts[0] == "architecture":
-            return "architecture"
+            assert self.architecture is not None
+            return self.architecture.groups().get(parts[2], "architecture")
         module = self.stages[0].nodes[parts[3]]  # type: ignore[union-attr,index]
         assert isinstance(module, NodeModule)
         if parts[4] != "links":
@@ -287,7 +343,7 @@ def _norm_per_stage(module: nn.Module, stages: int) -> None:
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d):
             setattr(module, name, StageNorm(child, stages))
-        else:
+        elif not isinstance(child, StageNorm):  # met before, where weights are shared
             _norm_per_stage(child, stages)
 
 

@@ -198,7 +198,7 @@ def _wires(
                 _Drawn(wire, path, read_stroke(), False, f"{wire.source} -> {wire.target}")
             )
             continue
-        strength = strengths.get(edge.choice or "", {}).get(edge.name)
+        strength = strengths.get(edge.choice or "", {}).get(edge.candidate)
         is_kept = is_decided(graph, edge, decisions)
         stroke = wire_stroke(edge, colours[edge.link], is_kept, edge.choice in decisions, strength)
         drawn.append(_Drawn(wire, path, stroke, is_kept, _detail(edge, is_kept, strength)))

@@ -55,7 +55,7 @@ def read_stroke() -> Stroke:
 def group_colours(graph: SearchGraph) -> Mapping[str, str]:
     """The colour of each link group: grey ones are fixed and come first, then those with choices."""
     decided = {name for names in graph.decisions.values() for name in names}
-    varied = [e for e in graph.edges if e.choice is not None or e.name in decided]
+    varied = [e for e in graph.edges if e.choice is not None or e.candidate in decided]
     order = [choice.name for choice in graph.choices] or list(graph.decisions)
     names = dict.fromkeys(
         edge.link for edge in sorted(varied, key=lambda edge: _position(edge, order, graph))
@@ -67,15 +67,15 @@ def group_colours(graph: SearchGraph) -> Mapping[str, str]:
 
 def _position(edge: Edge, order: Sequence[str], graph: SearchGraph) -> int:
     """The place of an edge's choice among the choices, whose order is the file's."""
-    chosen = (c for c, names in graph.decisions.items() if edge.name in names)
+    chosen = (c for c, names in graph.decisions.items() if edge.candidate in names)
     return order.index(edge.choice or next(chosen))
 
 
 def is_decided(graph: SearchGraph, edge: Edge, decisions: Mapping[str, Sequence[str]]) -> bool:
     """Whether a link is decided for, now or when the graph was derived."""
     if edge.choice is not None:
-        return edge.name in decisions.get(edge.choice, ())
-    return any(edge.name in names for names in graph.decisions.values())
+        return edge.candidate in decisions.get(edge.choice, ())
+    return any(edge.candidate in names for names in graph.decisions.values())
 
 
 def wire_stroke(

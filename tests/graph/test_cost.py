@@ -15,7 +15,7 @@ from nasrestore.graph.compile import compile_space
 from nasrestore.graph.cost import Cost, CostModel, graph_cost, operation_cost
 from nasrestore.graph.derive import derive
 from nasrestore.graph.genotype import Genotype, fit, load_genotype, random_genotype
-from nasrestore.graph.ir import Operation, Recursion, SearchGraph
+from nasrestore.graph.ir import Operation, Recursion, SearchGraph, Shape
 from nasrestore.graph.signature import Layer, OperationSignature
 from nasrestore.spec.load import load_recipe, overrides_of
 from nasrestore.spec.shipped import find
@@ -123,26 +123,28 @@ def test_multiply_adds_grow_with_the_area() -> None:
 
 def test_a_convolution_by_hand() -> None:
     conv = Operation("conv_bn_relu", {"channels": 8, "kernel": 3, "dilation": 1, "groups": 2}, "c")
-    cost = operation_cost(conv, 4, Fraction(1, 2), (16, 16))
+    cost = operation_cost(conv, Shape(4, Fraction(1, 2)), (16, 16))
     assert cost == Cost(8 * 2 * 9 + 8 + 16, Fraction(8 * 2 * 9 * 64))
 
 
 def test_a_strided_and_a_pooled_convolution_by_hand() -> None:
     strided = Operation("conv_stride_2", {"channels": 8, "kernel": 3}, "c")
-    assert operation_cost(strided, 4, Fraction(1), (16, 16)).macs == 8 * 4 * 9 * 64
+    assert operation_cost(strided, Shape(4, Fraction(1)), (16, 16)).macs == 8 * 4 * 9 * 64
     attention = Operation("channel_attention", {"kernel": 1}, "c")
-    assert operation_cost(attention, 4, Fraction(1), (16, 16)).macs == 2 * 16 * 256 + 16
+    assert operation_cost(attention, Shape(4, Fraction(1)), (16, 16)).macs == 2 * 16 * 256 + 16
 
 
 def test_own_weights_and_own_norms_by_hand() -> None:
     conv = Operation("conv_bn_relu", {"channels": 2, "kernel": 1, "dilation": 1, "groups": 1}, "c")
-    one = operation_cost(conv, 3, Fraction(1), (1, 1))
+    one = operation_cost(conv, Shape(3, Fraction(1)), (1, 1))
     assert one == Cost(2 * 3 + 2 + 4, Fraction(6))
     shared, own = (Recursion(3, "s", "x", weights) for weights in ("shared", "own"))
     per_stage = Recursion(3, "s", "x", norm="per_stage")
-    assert operation_cost(conv, 3, Fraction(1), (1, 1), shared) == Cost(12, Fraction(18))
-    assert operation_cost(conv, 3, Fraction(1), (1, 1), own) == Cost(36, Fraction(18))
-    assert operation_cost(conv, 3, Fraction(1), (1, 1), per_stage) == Cost(12 + 2 * 4, Fraction(18))
+    assert operation_cost(conv, Shape(3, Fraction(1)), (1, 1), shared) == Cost(12, Fraction(18))
+    assert operation_cost(conv, Shape(3, Fraction(1)), (1, 1), own) == Cost(36, Fraction(18))
+    assert operation_cost(conv, Shape(3, Fraction(1)), (1, 1), per_stage) == Cost(
+        12 + 2 * 4, Fraction(18)
+    )
 
 
 def test_costs_add_up_and_keep_within_limits() -> None:

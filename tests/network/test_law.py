@@ -67,11 +67,13 @@ def networks(graph: SearchGraph, seed: int) -> tuple[GraphNetwork, GraphNetwork]
     return supernet, derived
 
 
-def assert_law(graph: SearchGraph, seed: int, tolerance: float = 0.0) -> None:
+def assert_law(
+    graph: SearchGraph, seed: int, tolerance: float = 0.0, modes: tuple[bool, ...] = (True, False)
+) -> None:
     supernet, derived = networks(graph, seed)
     weights = supernet.decisions_weights(derived.graph.decisions)
     images = torch.rand(2, 3, 2 * graph.multiple, graph.multiple)
-    for training in (True, False):
+    for training in modes:
         supernet.train(training)
         derived.train(training)
         with torch.no_grad():
