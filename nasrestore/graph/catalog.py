@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from nasrestore import registry
+from nasrestore.graph.catalog_clips import CLIP_OPERATIONS, FRAME_OPERATIONS
 from nasrestore.graph.catalog_search import (
     CURVATURES,
     HYPERGRADIENTS,
@@ -195,6 +196,8 @@ OPERATIONS: dict[str, OperationSignature] = {
         layers=_nothing,
         parameter_free=True,
     ),
+    **FRAME_OPERATIONS,
+    **CLIP_OPERATIONS,
 }
 
 _PATH = Parameter("str", None, doc="path of a state dict")

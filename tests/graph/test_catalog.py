@@ -32,7 +32,7 @@ from nasrestore.graph.signature import (
 )
 from nasrestore.metrics.protocol import PROTOCOLS
 
-SIDE = 8
+SIDE, FRAMES = 8, 5
 
 # Input channels and parameters of every operation; each at its defaults and away from them.
 BUILT: dict[str, list[tuple[int, dict[str, Any]]]] = {
@@ -69,6 +69,12 @@ BUILT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "nearest_2": [(3, {})],
     "pixel_unshuffle_2": [(3, {})],
     "pixel_shuffle_2": [(8, {})],
+    "auxiliary_rain": [(3, {}), (4, {"kernels": [1, 3, 7]})],
+    "attention_average": [(6, {}), (4, {"features": 5}), (6, {"share": 0.5})],
+    "frames_to_channels": [(3, {})],
+    "centre_frame": [(3, {})],
+    "temporal_groups": [(3, {})],
+    "warp": [(5, {})],
 }
 CASES = [(name, channels, params) for name, sets in BUILT.items() for channels, params in sets]
 
@@ -80,7 +86,7 @@ def _counted(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, int]:
     def count(conv: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         nonlocal macs
         assert isinstance(conv, nn.Conv2d)
-        macs += conv.weight.numel() * output.shape[-2] * output.shape[-1]
+        macs += conv.weight.numel() * output.shape[0] * output.shape[-2] * output.shape[-1]
 
     hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Conv2d)]
     with torch.no_grad():
@@ -96,15 +102,29 @@ def test_operation_is_as_its_signature_says(
 ) -> None:
     signature = registry.operation.signature(name)
     read = signature.resolve(signature.read(params), 1)
+    if signature.clip is not None:
+        read["frames"] = FRAMES
     module = registry.operation.factory(name)(channels, **read)
-    output, macs = _counted(module, torch.rand(1, channels, SIDE, SIDE))
-    assert output.shape[1] == signature.channels(channels, read)
+    length = () if signature.clip is None else (FRAMES,)
+    output, macs = _counted(module, torch.rand(1, *length, channels, SIDE, SIDE))
+    assert output.shape[1:-2] == _promised(signature, channels, read)
     assert Fraction(output.shape[-1], SIDE) == signature.scale(read)
     layers = signature.layers(channels, read)
     assert sum(layer.macs(Fraction(SIDE * SIDE)) for layer in layers) == macs
     parameters = sum(p.numel() for p in module.parameters())
     assert sum(layer.parameters for layer in layers) == parameters
-    assert signature.parameter_free == (parameters == 0)
+    without = signature.parameter_free or read.get("share") is not None
+    assert without == (parameters == 0)
+
+
+def _promised(
+    signature: OperationSignature, channels: int, read: dict[str, Any]
+) -> tuple[int, ...]:
+    """The channels, and before them the frames where a clip comes out."""
+    if signature.clip is None:
+        return (signature.channels(channels, read),)
+    frames, channels = signature.clip(FRAMES, channels, read)
+    return (channels,) if frames is None else (frames, channels)
 
 
 @pytest.mark.parametrize("name", [n for n, s in catalog.OPERATIONS.items() if s.pointwise])
@@ -145,7 +165,7 @@ BUILT_IN: list[tuple[registry.Registry, Mapping[str, Signature]]] = [
     (registry.hypergradient, catalog.HYPERGRADIENTS),
     (registry.curvature, catalog.CURVATURES),
 ]
-GIVEN = {"in_channels", "variables"}  # not of the file
+GIVEN = {"in_channels", "frames", "variables"}  # not of the file
 
 
 def _pairs() -> Iterator[tuple[str, str, Signature, Callable[..., Any]]]:
