@@ -5,11 +5,8 @@ RDMC (Contrastive Learning Based Recursive Dynamic Multi-Scale Network for Image
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,6 +15,7 @@ from torch import Tensor, nn
 
 from nasrestore.errors import NasRestoreError
 from nasrestore.metrics.fidelity import check_comparable
+from nasrestore.ops.pretrained import Pretrained
 from nasrestore.registry import did_you_mean, loss
 
 # Weights of the five features, from the shallow to the deep (below Eq. 7).
@@ -31,7 +29,6 @@ SMALLEST_SIDE = 16  # four max-poolings leave one pixel of it
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
 
 WAYS_OUT = (
     f"give a path to {VGG19_FILE} with objectives.restoration.contrastive.weights=PATH, "
@@ -172,7 +169,7 @@ def _check_size(image: Tensor) -> None:
 
 def _features(backbone: str, weights: str | None, seed: int) -> Features:
     if backbone == "vgg19":
-        state, origin = _vgg19_state(weights)
+        state, origin = VGG19.state(weights)
         return Features(_checked(state, origin))
     if backbone != "random":
         raise NasRestoreError(
@@ -198,78 +195,24 @@ def _random_tensors(seed: int) -> dict[str, Tensor]:
     return tensors
 
 
-def _vgg19_state(weights: str | None) -> tuple[Any, str]:
-    """The state dict, not checked yet, and where it came from: a path, the cache, the network."""
-    if weights is not None:
-        return _read(Path(weights).expanduser()), weights
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
-    if cached.is_file():
-        return _read(cached), str(cached)
-    return _download(), VGG19_FILE
+def _vgg19_url() -> str:
+    from torchvision.models import VGG19_Weights
 
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise NasRestoreError(f"there is no file {path} with the VGG-19 weights", hint=WAYS_OUT)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file makes torch.load raise almost anything
-        raise NasRestoreError(
-            f"cannot read VGG-19 weights from {path}: {_first_line(error)}", hint=WAYS_OUT
-        ) from error
-
-
-def _download() -> Any:
-    try:
-        from torchvision.models import VGG19_Weights
-
-        with _network_timeout(DOWNLOAD_TIMEOUT):
-            return torch.hub.load_state_dict_from_url(
-                VGG19_Weights.IMAGENET1K_V1.url,
-                map_location="cpu",
-                progress=False,
-                check_hash=True,
-                weights_only=True,
-            )
-    except Exception as error:  # no network, a proxy's page, a full disk, a wrong hash
-        raise NasRestoreError(
-            f"cannot download the VGG-19 weights: {_first_line(error)}", hint=WAYS_OUT
-        ) from error
-
-
-@contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    """torch.hub waits for ever for a silent server, unless the process has a default timeout."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    url: str = VGG19_Weights.IMAGENET1K_V1.url
+    return url
 
 
 def _checked(state: Any, origin: str) -> dict[str, Tensor]:
     """The tensors of the 13 convolutions, under bare indices; the rest of VGG-19 is left out."""
-    named = state if isinstance(state, Mapping) else {}
-    prefix = "features." if any(str(key).startswith("features.") for key in named) else ""
-    tensors: dict[str, Tensor] = {}
-    problems: list[str] = []
-    for layer in vgg19_convolutions():
-        for name, shape in layer.shapes.items():
-            key = f"{prefix}{layer.index}.{name}"
-            value = named.get(key)
-            if isinstance(value, Tensor) and tuple(value.shape) == shape:
-                tensors[f"{layer.index}.{name}"] = value
-            else:
-                found = tuple(value.shape) if isinstance(value, Tensor) else "nothing"
-                problems.append(f"{key}: expected {shape}, found {found}")
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise NasRestoreError(
-            f"{origin} is not VGG-19's state dict: {'; '.join(problems[:3])}{more}", hint=WAYS_OUT
-        )
-    return tensors
+    keys = state if isinstance(state, Mapping) else {}
+    prefix = "features." if any(str(key).startswith("features.") for key in keys) else ""
+    shapes = {
+        f"{prefix}{layer.index}.{name}": shape
+        for layer in vgg19_convolutions()
+        for name, shape in layer.shapes.items()
+    }
+    fitting = VGG19.fitting(state, shapes, origin)
+    return {key.removeprefix(prefix): value for key, value in fitting.items()}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+VGG19 = Pretrained("VGG-19", VGG19_FILE, _vgg19_url, WAYS_OUT)
