@@ -231,6 +231,9 @@ METRICS: dict[str, Signature] = {
     "basicsr": Signature("MATLAB luma as float, result rounded"),
     "prenet": Signature("MATLAB luma as float, result floored, SSIM pooled"),
     "restormer": Signature("MATLAB luma rounded to 8 bits, result rounded"),
+    "tmics": Signature(
+        "MATLAB luma as float, result rounded, SSIM pooled; clips without their ends"
+    ),
 }
 
 DATASETS: dict[str, Signature] = {

@@ -38,6 +38,7 @@ class Protocol:
         round_y: whether the luma, too, is rounded to whole numbers.
         reduce_ssim: whether both are first made smaller, as Wang's MATLAB code does for SSIM.
         crop_border: pixels left out on each side.
+        skip_ends: frames of a sequence that are left out at either end.
     """
 
     name: str
@@ -47,6 +48,22 @@ class Protocol:
     round_y: bool = False
     reduce_ssim: bool = False
     crop_border: int = 0
+    skip_ends: int = 0
+
+    def frames(self, length: int) -> range:
+        """Which frames of a sequence of ``length`` frames count, from 0; all, for most protocols.
+
+        Raises:
+            NasRestoreError: none would.
+        """
+        counted = range(self.skip_ends, length - self.skip_ends)
+        if not counted:
+            raise NasRestoreError(
+                f"protocol {self.name!r} leaves out {self.skip_ends} frames at either end, which "
+                f"leaves nothing of a sequence of {length}",
+                hint="measure longer sequences, or choose another protocol",
+            )
+        return counted
 
     def cropped(self, border: int) -> Protocol:
         """The same protocol without ``border`` pixels on each side, which its name then says."""
@@ -126,6 +143,15 @@ PROTOCOLS: dict[str, Protocol] = {
             quantise="round",
             round_y=True,
         ),
+        Protocol(
+            "tmics",
+            "MATLAB luma as float; result rounded to 8 bits, as a PNG has them (the original's were "
+            "JPEG); SSIM reduced to about 256 pixels; sequences without two frames at either end",
+            channel="y",
+            quantise="round",
+            reduce_ssim=True,
+            skip_ends=2,
+        ),
     )
 }
 
@@ -168,6 +194,27 @@ def summary(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
         if column.startswith("psnr"):
             result["identical" + column.removeprefix("psnr")] = values.count(math.inf)
     return result
+
+
+def sequence_summary(sequences: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, float]:
+    """Means over the frames of each sequence, and then over sequences, whatever their lengths.
+
+    Args:
+        sequences: of each, one mapping per frame that counts, as for ``summary``.
+
+    Returns:
+        ``sequences`` and ``images`` (all frames), the mean of each column, and, as in ``summary``, the
+        number of sequences whose mean PSNR is inf as ``identical``.
+
+    Raises:
+        ValueError: no sequence, one without frames, or different columns.
+    """
+    means = [summary(rows) for rows in sequences]
+    pairs = zip(means, sequences, strict=True)
+    columns = [{column: mean[column] for column in rows[0]} for mean, rows in pairs]
+    result = summary(columns)
+    result["images"] = sum(row["images"] for row in means)
+    return {"sequences": len(sequences), **result}
 
 
 def _to_255(picture: Picture, name: str, quantise: str) -> Tensor:

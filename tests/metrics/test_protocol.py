@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nasrestore.errors import NasRestoreError
-from nasrestore.metrics.protocol import PROTOCOLS, protocol, summary
+from nasrestore.metrics.protocol import PROTOCOLS, protocol, sequence_summary, summary
 
 ONE = np.full((32, 32, 3), 1, dtype=np.uint8)
 TWO = np.full((32, 32, 3), 2, dtype=np.uint8)
@@ -34,6 +34,7 @@ def constant_ssim(a: float, b: float) -> float:
         ("basicsr", 20 * math.log10(255 * 255 / 219), constant_ssim(Y_OF_ONE, Y_OF_TWO)),
         ("prenet", 49.452725, 0.9987801),
         ("restormer", 48.1308036, constant_ssim(17, 18)),
+        ("tmics", 20 * math.log10(255 * 255 / 219), 0.9987801),
     ],
 )
 def test_one_grey_level(name: str, expected_psnr: float, expected_ssim: float) -> None:
@@ -218,6 +219,44 @@ def test_summary_hides_no_nan_and_no_missing_column() -> None:
         summary([{"psnr": 1.0}, {"psnr": 1.0, "ssim": 1.0}])
     with pytest.raises(ValueError, match="at least one"):
         summary([])
+
+
+def test_tmics_is_prenet_but_for_the_rounding() -> None:
+    restored, clean = random_image(512, 520, 3), random_image(512, 520, 3, seed=1)
+    assert protocol("tmics").measure(restored, clean) == protocol("prenet").measure(restored, clean)
+    fractions = np.full((16, 16, 3), 100.6 / 255, dtype=np.float32)
+    rounded = np.full((16, 16, 3), 101, dtype=np.uint8)
+    assert protocol("tmics").measure(fractions, rounded)["psnr"] == math.inf
+
+
+def test_tmics_counts_frames_3_to_29_of_31() -> None:
+    counted = protocol("tmics").frames(31)
+    assert (counted[0] + 1, counted[-1] + 1, len(counted)) == (3, 29, 27)
+    assert list(protocol("tmics").frames(5)) == [2]
+    assert protocol("tmics").cropped(4).frames(31) == counted
+    with pytest.raises(NasRestoreError, match=r"2 frames at either end, .* a sequence of 4\n"):
+        protocol("tmics").frames(4)
+
+
+@pytest.mark.parametrize("name", sorted(set(PROTOCOLS) - {"tmics"}))
+def test_every_other_protocol_counts_every_frame(name: str) -> None:
+    assert list(protocol(name).frames(3)) == [0, 1, 2]
+
+
+def test_a_long_sequence_weighs_no_more_than_a_short_one() -> None:
+    long = [{"psnr": 20.0, "ssim": 0.5}] * 9
+    short = [{"psnr": 30.0, "ssim": 0.7}, {"psnr": 34.0, "ssim": 0.9}]
+    assert sequence_summary([long, short]) == {
+        "sequences": 2,
+        "images": 11,
+        "psnr": 26.0,
+        "identical": 0,
+        "ssim": pytest.approx(0.65),
+    }
+    assert sequence_summary([long, [{"psnr": math.inf, "ssim": 1.0}]])["identical"] == 1
+    for wrong in ([], [long, []], [long, [{"psnr": 1.0}]]):
+        with pytest.raises(ValueError, match=r"at least one|columns"):
+            sequence_summary(wrong)
 
 
 @pytest.mark.shared

@@ -132,7 +132,9 @@ def test_none_is_zero_at_any_size_and_says_so() -> None:
 
 def test_small_frames_are_refused(weights: Path) -> None:
     flow = OpticalFlow("raft_small", str(weights))
-    with pytest.raises(NasRestoreError, match=r"got frames of 127x200 .* at least 128x128") as error:
+    with pytest.raises(
+        NasRestoreError, match=r"got frames of 127x200 .* at least 128x128"
+    ) as error:
         flow.of(torch.rand(1, 3, 3, 127, 200))
     assert "flow model 'none'" in str(error.value.hint)
 
