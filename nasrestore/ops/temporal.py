@@ -88,13 +88,15 @@ def warped(image: Tensor, flow: Tensor) -> Tensor:
 
     Args:
         image: N C H W.
-        flow: N 2 H W in pixels, to the right first and then downwards; read in float32 at least.
+        flow: N 2 H W in pixels, to the right first and then downwards.
 
     Returns:
-        N C H W, in the type of the image.
+        N C H W, in the type of the image; computed in float32 at least.
     """
     height, width = image.shape[-2:]
-    flow = flow if flow.dtype == torch.float64 else flow.float()
+    kept = image.dtype
+    wide = torch.promote_types(torch.promote_types(kept, flow.dtype), torch.float32)
+    image, flow = image.to(wide), flow.to(wide)
     columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)
     left, right, across = _between(columns + flow[:, 0], width)
@@ -105,9 +107,9 @@ def warped(image: Tensor, flow: Tensor) -> Tensor:
         places = (row * width + column).flatten(1).unsqueeze(1).expand(-1, image.shape[1], -1)
         return pixels.gather(2, places).unflatten(2, (height, width))
 
-    upper = at(above, left) * (1 - across) + at(above, right) * across
-    lower = at(below, left) * (1 - across) + at(below, right) * across
-    return (upper * (1 - down) + lower * down).to(image.dtype)
+    upper = torch.lerp(at(above, left), at(above, right), across)
+    lower = torch.lerp(at(below, left), at(below, right), across)
+    return torch.lerp(upper, lower, down).to(kept)
 
 
 def _between(place: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
