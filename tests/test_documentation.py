@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "language.md").read_text(), re.DOTALL)
 
 
-def test_the_space() -> None:
-    (text,) = (block for block in BLOCKS if "\nnodes:" in block)
-    assert compile_space(parse_space(text)).architectures > 1
+def test_the_spaces() -> None:
+    texts = [block for block in BLOCKS if "\nnodes:" in block]
+    assert [compile_space(parse_space(text)).architectures for text in texts] == [12, 512]
 
 
 def test_the_recipe(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 
 from nasrestore.graph.signature import (
     Layer,
@@ -15,20 +13,6 @@ from nasrestore.graph.signature import (
 )
 
 FLOW_CHANNELS = 2
-
-
-@dataclass(frozen=True)
-class SharedLayer(Layer):
-    """A convolution that several images pass with the same weights: those count once, MACs do not.
-
-    Attributes:
-        times: how many images.
-    """
-
-    times: int = 2
-
-    def macs(self, pixels: Fraction) -> Fraction:
-        return self.times * super().macs(pixels)
 
 
 def temporal_group_frames(frames: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -115,7 +99,7 @@ def _average_layers(channels: int, p: Params) -> Sequence[Layer]:
     if p["share"] is not None:
         return []
     one = channels // 2
-    return [SharedLayer(one, p["features"], 3), SharedLayer(p["features"], one, 3)]
+    return [Layer(one, p["features"], 3, times=2), Layer(p["features"], one, 3, times=2)]
 
 
 FRAME_OPERATIONS: dict[str, OperationSignature] = {

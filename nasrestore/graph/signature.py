@@ -193,7 +193,8 @@ class Layer:
     """One convolution of an operation, for the analytic cost.
 
     ``scale`` is the resolution of its output relative to the operation's input (1/2 after a stride
-    of 2); ``pooled`` marks a convolution on a globally pooled feature, one pixel in size.
+    of 2); ``pooled`` marks a convolution on a globally pooled feature, one pixel in size; ``times``
+    says how many images pass it with the same weights.
     """
 
     in_channels: int
@@ -204,6 +205,7 @@ class Layer:
     norm: bool = False
     scale: Fraction = Fraction(1)
     pooled: bool = False
+    times: int = 1
 
     @property
     def weights(self) -> int:
@@ -216,7 +218,7 @@ class Layer:
 
     def macs(self, pixels: Fraction) -> Fraction:
         """Multiply-adds on an operation input of ``pixels`` pixels."""
-        return Fraction(self.weights) * (1 if self.pooled else pixels * self.scale**2)
+        return self.times * Fraction(self.weights) * (1 if self.pooled else pixels * self.scale**2)
 
 
 def _same_channels(channels: int, params: Params) -> int:
