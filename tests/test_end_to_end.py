@@ -39,7 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     for number in range(8):
         rows, columns = np.mgrid[0:40, 0:36]
-        clean = 127 + 100 * np.sin(rows / (3 + number) + columns / 5)
+        own = np.kron(generator.uniform(-50, 50, (10, 9)), np.ones((4, 4)))  # waves are all alike
+        clean = 127 + 60 * np.sin(rows / (3 + number) + columns / 5) + own
         clean = np.stack([clean, clean / 2 + 60, 255 - clean], -1).clip(0, 255).astype(np.uint8)
         streaks = (generator.random((40, 36, 1)) > 0.9) * 80
         rainy = (clean.astype(int) + streaks).clip(0, 255).astype(np.uint8)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.api.health import health_monitor, levels_that_decide
+from nasrestore.api.health import health_monitor, levels_that_decide, told_apart
 from nasrestore.api.phases import Options, make_levels, set_up
 from nasrestore.api.run import OpenRun, RunLike, open_recipe
 from nasrestore.assemble.prepare import Prepared, prepare
@@ -82,10 +82,11 @@ def examine_run(
     found += _reading(opened.prepared)
     images = _opened(recipe, options, device or recipe.device) if data else None
     if images is None:
-        found += _logged_members(records)
+        found += _logged_members(records, recipe)
     else:
         found += _images(images, checkpoint)
-    ready = None if isinstance(images, Finding) else images
+    apart = not any(finding.check == "leak" and finding.kind == "hard" for finding in found)
+    ready = images if apart and not isinstance(images, Finding) else None
     found += _gap(opened, records, checkpoint, ready, options, device)
     return _diagnosis(opened, found, choices, records)
 
@@ -242,12 +243,11 @@ def _reading(prepared: Prepared) -> list[Finding]:
     return splits.judge_reading(by_level, levels_that_decide(prepared.recipe, prepared.graph))
 
 
-def _logged_members(records: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def _logged_members(records: Sequence[Mapping[str, Any]], recipe: RecipeSpec) -> list[Finding]:
     events = [record for record in records if record.get("event") == "splits"]
     names = ("train", "validation", "test")
-    return splits.judge_members(
-        {n: events[-1][n] for n in names if n in events[-1]} if events else {}
-    )
+    members = {n: events[-1][n] for n in names if n in events[-1]} if events else {}
+    return splits.judge_members(told_apart(recipe, members))
 
 
 def _images(images: Splits | Finding, checkpoint: Checkpoint | None) -> list[Finding]:
@@ -283,12 +283,11 @@ def _opened(recipe: RecipeSpec, options: Options, device: str) -> Splits | Findi
 def data_findings(found: Splits) -> list[Finding]:
     """Scenes that are in two splits, by name, by content, and by looks."""
     try:
-        found.check_disjoint()
+        leaks = found.leaks()
     except NasRestoreError as error:
         return [Finding("hard", "leak", "data", error.message, error.hint or splits.LEAVE_OUT)]
-    named = splits.judge_members(found.members)
-    leaks = getattr(found, "leaks", None)
-    return named if leaks is None else [*named, *splits.judge_leaks(leaks())]
+    judged = splits.judge_leaks(leaks, accepted=found.overlap_accepted)
+    return judged if leaks else [*splits.judge_members(found.members), *judged]
 
 
 # -- a recipe --------------------------------------------------------------------------------

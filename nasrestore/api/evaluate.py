@@ -140,8 +140,11 @@ def _evaluate(
             yield identity, degraded, target
 
     evaluation = evaluate_pairs(restore, seen(), names)
+    accepted = split == "test" and opened.prepared.recipe.data.overlap == "accepted"
+    overlap = {"overlap": "accepted"} if accepted else {}
     summaries = tuple(
-        {"data": data, "split": split, **evaluation.summary(name)} for name in evaluation.protocols
+        {"data": data, "split": split, **evaluation.summary(name), **overlap}
+        for name in evaluation.protocols
     )
     folder = opened.folder
     label = split if split == "test" else f"given-{_slug(data)}"

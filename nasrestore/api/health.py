@@ -32,7 +32,22 @@ def health_monitor(
     rule = None
     if health is not None and health.eigenvalue_every is not None:
         rule = EigenvalueRule(health.eigenvalue_every, health.stop_ratio, health.window)
-    return HealthMonitor(splits, members, eigenvalue=rule, event=event)
+    told = told_apart(recipe, members)
+    return HealthMonitor(splits, told, eigenvalue=rule, event=event)
+
+
+def told_apart(
+    recipe: RecipeSpec, members: Mapping[str, Collection[str]]
+) -> dict[str, Collection[str]]:
+    """The scenes of each split by which batches are judged.
+
+    Where the recipe accepts that splits overlap, a scene that is trained on is none of the test's.
+    """
+    told = dict(members)
+    if recipe.data.overlap == "accepted" and "test" in told:
+        trained = {name for split in told if split != "test" for name in told[split]}
+        told["test"] = [name for name in told["test"] if name not in trained]
+    return told
 
 
 def levels_that_decide(recipe: RecipeSpec, graph: SearchGraph) -> list[str]:

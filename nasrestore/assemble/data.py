@@ -10,13 +10,16 @@ from pathlib import Path
 
 import torch
 
+from nasrestore.assemble.scenes import TRAINED, Scenes, compared_by_looks, not_looked_for
 from nasrestore.data.imageset import ImageSet
 from nasrestore.data.layouts import SUBSET_FOLDERS, PairSet, Subset, open_pairs
+from nasrestore.data.leaks import Leak, named
 from nasrestore.data.patches import PatchStream
 from nasrestore.data.rain import PRESETS
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
-from nasrestore.data.split import check_disjoint, split_identities
-from nasrestore.errors import NasRestoreError
+from nasrestore.data.split import split_identities
+from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.search.health.splits import LEAVE_OUT
 from nasrestore.search.level import BatchStream
 from nasrestore.spec.recipe import DataSpec, LevelSpec, RecipeSpec
 
@@ -36,7 +39,7 @@ class Splits:
     Attributes:
         name: what the training images are, for results.
         test_name: what the test images are.
-        digest: hash of the content of all images, once ``check_disjoint`` has seen them.
+        digest: hash of the content of all images, once :meth:`leaks` has seen them.
         notes: sentences for the user.
         members: for each split its clean scenes.
     """
@@ -51,7 +54,7 @@ class Splits:
     _device: torch.device
     progress: Progress | None = None
     digest: str = field(default="", init=False)
-    _checked: bool = field(default=False, init=False)
+    _leaks: list[Leak] | None = field(default=None, init=False)
 
     @cached_property
     def _decoded(self) -> ImageSet:
@@ -82,56 +85,85 @@ class Splits:
         )()
 
     def check_disjoint(self) -> None:
-        """Makes sure that no image is in two splits, by name and by content.
-
-        Where the splits were dealt from one set, copies of a scene under several names go to one
-        side: away from training if the test has one, else to where the first of them is.
+        """Makes sure that no scene is in two splits, by name, by content and by looks.
 
         Raises:
-            NasRestoreError: a training set and a test set that were given apart share images.
+            RunStopped: splits share scenes, and ``data.overlap`` does not accept it.
+            NasRestoreError: see :meth:`leaks`.
         """
-        if self._checked:
-            return
-        training, testing = self.all.content_hashes(), self.test.content_hashes()
+        leaks = self.leaks()
+        if leaks and not self.overlap_accepted:
+            raise RunStopped(f"{self._where()}: {named(leaks)}", hint=LEAVE_OUT)
+
+    @property
+    def overlap_accepted(self) -> bool:
+        return self._recipe.data.overlap == "accepted"
+
+    def leaks(self) -> list[Leak]:
+        """The scenes that two splits share.
+
+        Where the splits were dealt from one set, all images of a scene go to one side first: away
+        from training if the test has one, else to where the first of them is. With
+        ``data.overlap: accepted`` they stay where they were dealt.
+
+        Raises:
+            NasRestoreError: nothing is left for a split.
+        """
+        if self._leaks is None:
+            self._leaks = self._compare()
+        return self._leaks
+
+    def _compare(self) -> list[Leak]:
+        count = sum(map(len, self.members.values()))
+        sketched = compared_by_looks(count)
+        training = self.all.fingerprints(sketched=sketched)
+        testing = self.test.fingerprints(sketched=sketched)
+        scenes = Scenes(training, testing, self.members)
+        self.notes += not_looked_for(count)
+        if not self.overlap_accepted:
+            self._deal(scenes)
+        leaks = scenes.leaks()
+        if leaks and self.overlap_accepted:
+            self.notes.append(
+                "data.overlap is accepted: figures may be of scenes that were trained on, as "
+                + named(leaks)
+            )
+        used = [scene for scene in training if scene.identity in self._trained()]
+        contents = [(s.identity, content) for s in (*used, *testing) for content in s.contents]
+        self.digest = hashlib.sha256(repr(sorted(contents)).encode()).hexdigest()[:16]
+        return leaks
+
+    def _deal(self, scenes: Scenes) -> None:
+        """Brings all images of a scene to one side, where the splits were dealt from one set."""
         if self._testing is self._training:
-            self._leave_out({content for _, content in testing}, training)
-        self._put_together(training)
-        training = [(name, content) for name, content in training if name in self._trained()]
-        check_disjoint({"training": training, "test": testing})
-        listing = repr(sorted([*training, *testing]))
-        self.digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
-        self._checked = True
+            left_out = scenes.leave_out_tested()
+            if left_out:
+                self.notes.append(
+                    f"left out of training, as copies of test images: {_listed(left_out)}"
+                )
+        moved = scenes.put_together()
+        if moved:
+            self.notes.append(f"put with the copies of the same scene: {_listed(moved)}")
+        for split in TRAINED:
+            if not self.members[split]:
+                raise NasRestoreError(
+                    f"nothing is left for {split}: its images show the scenes of others",
+                    hint="give more images, or say that this is meant with data.overlap=accepted",
+                )
 
     def _trained(self) -> set[str]:
         return {*self.members["train"], *self.members["validation"]}
 
-    def _leave_out(self, tested: set[str], training: list[tuple[str, str]]) -> None:
-        copies = {name for name, content in training if content in tested}
-        if not copies:
-            return
-        for split in ("train", "validation"):
-            self.members[split] = [n for n in self.members[split] if n not in copies]
-        self.notes.append(f"left out of training, as copies of test images: {_listed(copies)}")
-
-    def _put_together(self, training: list[tuple[str, str]]) -> None:
-        first: dict[str, str] = {}
-        moved = []
-        for name, content in training:
-            origin = first.setdefault(content, name)
-            split = "train" if origin in self.members["train"] else "validation"
-            other = "validation" if split == "train" else "train"
-            if name != origin and name in self.members[other]:
-                self.members[other].remove(name)
-                self.members[split].append(name)
-                moved.append(name)
-        if moved:
-            self.notes.append(f"put with the copies of the same scene: {_listed(moved)}")
-        for split in ("train", "validation"):
-            if not self.members[split]:
-                raise NasRestoreError(
-                    f"nothing is left for {split}: its images are copies of others",
-                    hint="give more images",
-                )
+    def _where(self) -> str:
+        """The two sets that were given apart and share scenes."""
+        data = self._recipe.data
+        keys = ("test_clean", "test_root", "root")
+        tested = next(key for key in keys if getattr(data, key) is not None)
+        trained = data.clean or data.root or "sample photographs"
+        return (
+            f"test images (data.{tested}: {getattr(data, tested)}) show scenes of the training "
+            f"images ({trained})"
+        )
 
     def stream(self, level: LevelSpec, seed: int) -> BatchStream:
         """The endless batches of a level, on the device."""

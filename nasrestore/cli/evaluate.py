@@ -147,12 +147,13 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
     """A table of means by protocol, under the name of each data set."""
     for data in dict.fromkeys((row["data"], row["split"]) for row in summaries):
         title(f"{data[0]} ({data[1]})")
-        rows = [["protocol", "images", "PSNR before -> after", "SSIM before -> after"]]
+        rows = [["protocol", "images", "PSNR before -> after", "SSIM before -> after", ""]]
         for row in summaries:
             if (row["data"], row["split"]) == data:
                 psnr = _change(row["psnr_before"], row["psnr_after"], "{:.2f}", " dB")
                 ssim = _change(row["ssim_before"], row["ssim_after"], "{:.4f}", "")
-                rows.append([str(row["protocol"]), str(row["images"]), psnr, ssim])
+                overlap = f"overlap: {row['overlap']}" if "overlap" in row else ""
+                rows.append([str(row["protocol"]), str(row["images"]), psnr, ssim, overlap])
         print_table(rows, heads=True)
 
 

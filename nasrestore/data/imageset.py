@@ -19,9 +19,11 @@ from nasrestore.data.augment import recoloured
 from nasrestore.data.files import Failures
 from nasrestore.data.images import image_size, to_eight_bit, with_channels
 from nasrestore.data.layouts import PairSet
+from nasrestore.data.leaks import Fingerprint
 from nasrestore.data.pairs import Pair, load_clean, load_rainy, pair_size
 from nasrestore.data.rain import RainModel, add_rain
 from nasrestore.data.samples import Photograph
+from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
 from nasrestore.errors import NasRestoreError
 
@@ -117,6 +119,9 @@ class _Item:
     width: int
 
 
+_Seen = tuple[str, np.ndarray | None]  # content hash and sketch of a clean image
+
+
 class ImageSet:
     """Rainy images and their clean scenes as uint8 ``C H W`` tensors.
 
@@ -151,6 +156,7 @@ class ImageSet:
         self._items = _measured(sources)
         self.in_memory = self.bytes <= limit_bytes
         self._decoded = _Recent(None if self.in_memory else limit_bytes)
+        self._seen: dict[Hashable, _Seen] = {}
         if self.in_memory:
             self._decode_all(progress)
 
@@ -225,9 +231,7 @@ class ImageSet:
             NasRestoreError: a file that is decoded only now cannot be read.
         """
         item = self._items[index]
-        clean = self._decoded.get(
-            ("clean", item.source.clean_key), lambda: self._tensor(item, item.source.clean())
-        )
+        clean = self._clean(item)
         rainy = self._decoded.get(
             ("rainy", item.number),
             lambda: self._tensor(item, item.source.rainy(to_pixels(clean))),
@@ -249,14 +253,40 @@ class ImageSet:
         part._items = chosen
         return part
 
-    def content_hashes(self) -> list[tuple[str, str]]:
-        """``(identity, content_hash)`` of every clean image, for the check that splits share none."""
-        hashes: dict[Hashable, tuple[str, str]] = {}
-        for index, item in enumerate(self._items):
-            if item.source.clean_key not in hashes:
-                pixels = to_pixels(self.pair(index)[1])
-                hashes[item.source.clean_key] = (item.source.identity, content_hash(pixels))
-        return list(hashes.values())
+    def fingerprints(self, *, sketched: bool = True) -> list[Fingerprint]:
+        """What every clean scene is compared by, for the check that splits share none.
+
+        Every clean image is looked at once, by this set and by all that are selected from it.
+
+        Args:
+            sketched: whether scenes are to be compared by looks, too.
+
+        Raises:
+            NasRestoreError: a file that is decoded only now cannot be read.
+        """
+        versions: dict[str, dict[Hashable, _Seen]] = {}
+        for item in self._items:
+            key, of_scene = item.source.clean_key, versions.setdefault(item.source.identity, {})
+            if key not in of_scene:
+                of_scene[key] = self._look_at(item, sketched and not of_scene)
+        found = []
+        for identity, of_scene in versions.items():
+            seen = list(of_scene.values())
+            contents = tuple(content for content, _ in seen)
+            found.append(Fingerprint(identity, contents, seen[0][1] if sketched else None))
+        return found
+
+    def _look_at(self, item: _Item, sketched: bool) -> _Seen:
+        key = item.source.clean_key
+        if key not in self._seen or (sketched and self._seen[key][1] is None):
+            pixels = to_pixels(self._clean(item))
+            self._seen[key] = content_hash(pixels), sketch(pixels) if sketched else None
+        return self._seen[key]
+
+    def _clean(self, item: _Item) -> torch.Tensor:
+        return self._decoded.get(
+            ("clean", item.source.clean_key), lambda: self._tensor(item, item.source.clean())
+        )
 
     def _decode_all(self, progress: Progress | None) -> None:
         failures = Failures()

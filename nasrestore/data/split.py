@@ -1,4 +1,4 @@
-"""Splits by clean scene, and the proof that two splits share none."""
+"""Splits by clean scene, and what tells equal pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from nasrestore.data.files import NAMED, natural_key
+from nasrestore.data.files import natural_key
 from nasrestore.errors import NasRestoreError
 
 
@@ -38,34 +38,6 @@ def split_identities(
         result[name] = sorted(shuffled[start : start + count], key=natural_key)
         start += count
     return result
-
-
-def check_disjoint(splits: Mapping[str, Iterable[tuple[str, str]]]) -> None:
-    """Makes sure that no scene is in two splits, neither by identity nor by content.
-
-    Args:
-        splits: the ``(identity, content_hash)`` of every clean image of every split.
-
-    Raises:
-        NasRestoreError: it names the images (three of them) and the splits.
-    """
-    owner_of_name: dict[str, str] = {}
-    owner_of_content: dict[str, tuple[str, str]] = {}
-    leaks = []
-    for split, images in splits.items():
-        for identity, content in images:
-            by_name = owner_of_name.setdefault(identity, split)
-            by_content, twin = owner_of_content.setdefault(content, (split, identity))
-            if by_name != split:
-                leaks.append(f"{identity} is in {by_name} and in {split}")
-            elif by_content != split:
-                leaks.append(f"{identity} in {split} has the same pixels as {twin} in {by_content}")
-    if leaks:
-        more = [f"and {len(leaks) - NAMED} more"] * (len(leaks) > NAMED)
-        raise NasRestoreError(
-            "the splits share images: " + "; ".join(leaks[:NAMED] + more),
-            hint="take the splits from different folders, or leave these images out",
-        )
 
 
 def content_hash(pixels: np.ndarray) -> str:

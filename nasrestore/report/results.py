@@ -36,6 +36,9 @@ def headline(result: Mapping[str, Any]) -> str:
     protocol = result.get("protocol")
     note = f"test images, rainy {ARROW} restored"
     note += f", protocol {protocol}" if protocol else ""
+    tested = [row for row in result.get("evaluations") or () if row.get("split") == "test"]
+    if any("overlap" in row for row in tested):
+        note += "; scenes may have been trained on (overlap: accepted)"
     return f'<div class="figures">{"".join(tiles)}</div>\n<p class="muted">{text(note)}</p>'
 
 
@@ -46,6 +49,8 @@ def evaluations(result: Mapping[str, Any]) -> str:
     rows: list[list[Cell]] = []
     for entry in result.get("evaluations") or ():
         row: list[Cell] = [_said(entry.get(key)) for key in ("data", "split", "protocol", "images")]
+        if "overlap" in entry:
+            row[1] = f"{row[1]} (overlap: {entry['overlap']})"
         for name, places in (("psnr", 2), ("ssim", 4)):
             before, after = entry.get(f"{name}_before"), entry.get(f"{name}_after")
             row += [decimal(before, places), decimal(after, places), gain(before, after, places)]

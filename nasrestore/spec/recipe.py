@@ -44,6 +44,9 @@ class DataSpec(Located):
     augment: bool = entry(True, doc="flips and quarter turns")
     validation: float = entry(0.5, above=0, most=0.9, doc="share of images for validation")
     test: float = entry(0.25, least=0, most=0.9, doc="share held out, where there is no test set")
+    overlap: Literal["refused", "accepted"] = entry(
+        "refused", doc="scenes in two splits; accepted is written beside every figure"
+    )
     limit: int | None = entry(None, least=2, doc="use the first so many images, and test images")
     memory: float = entry(4.0, above=0, doc="GiB of decoded images to hold in memory")
 

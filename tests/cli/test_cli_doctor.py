@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -232,9 +233,18 @@ def test_test_images_among_those_that_decide(call: Call, place: Path, tmp_path: 
     write_pairs(tmp_path / "test", 3, 2)  # two scenes of the training set under a new folder
     test = ("--set", f"data.test_rainy={tmp_path / 'test' / 'rain'}")
     test += ("--set", f"data.test_clean={tmp_path / 'test' / 'norain'}")
-    done = call("doctor", place / "tiny.yaml", "--set", "space.width=2", *test)
+    done = call("doctor", place / "tiny.yaml", "--set", "space.width=2", *test, "--json")
     assert done.status == 3
-    assert "leak: " in done.out and "test" in done.out
+    hard = [finding for finding in done.json["findings"] if finding["kind"] == "hard"]
+    assert {finding["check"] for finding in hard} == {"leak"}
+    said = " ".join(finding["sentence"] for finding in hard)
+    for number in (3, 4):
+        assert re.search(
+            rf"norain/{number} in (train|validation) has the same pixels as \S*/norain/{number} in test",
+            said,
+        )
+    assert "figures on the test images would be worth nothing" in said
+    assert "data.overlap=accepted" in hard[0]["advice"]
 
 
 def test_a_space_with_nothing_to_decide(call: Call, place: Path) -> None:

@@ -9,10 +9,12 @@ from made_images import Writer, random_pixels
 
 from nasrestore.data import rain
 from nasrestore.data.images import write_image
-from nasrestore.data.imageset import ImageSet, full_pairs
+from nasrestore.data.imageset import ImageSet, PairSource, full_pairs
 from nasrestore.data.layouts import open_pairs
 from nasrestore.data.pairs import Pair
 from nasrestore.data.samples import clean_folder
+from nasrestore.data.sketch import sketch
+from nasrestore.data.split import content_hash
 from nasrestore.errors import NasRestoreError
 
 
@@ -46,9 +48,22 @@ def test_a_shared_clean_image_is_held_once(pairs: list[Pair]) -> None:
     images = ImageSet.from_pairs(pairs)
     assert images.bytes == 3 * (3 * 600 + 2 * 432)
     assert images.pair(0)[1].data_ptr() == images.pair(1)[1].data_ptr()
-    hashes = images.content_hashes()
-    assert [identity for identity, _ in hashes] == ["s/1", "s/2"]
-    assert len({content for _, content in hashes}) == 2
+
+
+def test_fingerprints_are_of_scenes_and_made_once(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = ImageSet.from_pairs(pairs, limit_bytes=0)  # so that what is kept is not the pixels
+    found = images.fingerprints()
+    assert [scene.identity for scene in found] == ["s/1", "s/2"]
+    for scene, seed, size in zip(found, (1, 2), ((20, 30), (24, 18)), strict=True):
+        pixels = random_pixels(seed, *size)
+        assert scene.contents == (content_hash(pixels),)
+        np.testing.assert_array_equal(scene.sketch, sketch(pixels))
+    monkeypatch.setattr(PairSource, "clean", None)  # would have to be called
+    assert images.fingerprints() == found
+    assert images.select(["s/2"]).fingerprints() == found[1:]
+    assert [scene.sketch for scene in images.fingerprints(sketched=False)] == [None, None]
 
 
 @pytest.mark.parametrize("limit", [0, 2000, 5000])
@@ -62,7 +77,7 @@ def test_decoding_on_demand_gives_the_same(pairs: list[Pair], limit: int) -> Non
         kept = lazy._decoded
         assert kept.used == sum(tensor.numel() for tensor in kept._kept.values())
         assert kept.used <= max(limit, 3 * 600)
-    assert lazy.content_hashes() == whole.content_hashes()
+    assert lazy.fingerprints() == whole.fingerprints()
 
 
 def test_select_shares_what_is_decoded(pairs: list[Pair]) -> None:
@@ -157,4 +172,5 @@ def test_recoloured_variants_are_other_scenes_under_one_identity(
     cleans = [images.pair(index)[1] for index in range(3)]
     assert torch.equal(cleans[0], plain.pair(0)[1])  # the first variant is the photograph itself
     assert not torch.equal(cleans[0], cleans[1]) and not torch.equal(cleans[1], cleans[2])
-    assert len(images.content_hashes()) == 3
+    (scene,) = images.fingerprints()
+    assert len(set(scene.contents)) == 3

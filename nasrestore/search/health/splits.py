@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Protocol
 
 from nasrestore.search.health.finding import Finding, few
 
-LEAVE_OUT = "take the splits from different folders, or leave these images out"
+LEAVE_OUT = (
+    "leave these images out, or take another folder; where the overlap is meant, "
+    "data.overlap=accepted goes on, and says so beside every figure"
+)
+ACCEPTED = "data.overlap is accepted: say so with every figure"
 
 
 class Leak(Protocol):
@@ -38,8 +43,12 @@ def judge_members(members: Mapping[str, Collection[str]]) -> list[Finding]:
     return [Finding("ok", "splits", "data", f"no scene is in two splits by its name ({sizes})")]
 
 
-def judge_leaks(leaks: Iterable[Leak]) -> list[Finding]:
-    """Scenes that were found in two splits, by name, content or looks."""
+def judge_leaks(leaks: Iterable[Leak], *, accepted: bool = False) -> list[Finding]:
+    """Scenes that were found in two splits, by name, content or looks.
+
+    Args:
+        accepted: the recipe says that this is meant: to be known, but no reason to stop.
+    """
     between: dict[tuple[str, str], list[str]] = {}
     for leak in leaks:
         if leak.split_a != leak.split_b:
@@ -49,7 +58,8 @@ def judge_leaks(leaks: Iterable[Leak]) -> list[Finding]:
             "no image is in two splits, be it renamed, cut, scaled, mirrored or saved as JPEG"
         )
         return [Finding("ok", "leak", "data", sentence)]
-    return [_shared(*splits, few(said), len(said)) for splits, said in between.items()]
+    found = [_shared(*splits, few(said), len(said)) for splits, said in between.items()]
+    return [replace(one, kind="soft", advice=ACCEPTED) for one in found] if accepted else found
 
 
 def _shared(one: str, other: str, said: str, count: int) -> Finding:
