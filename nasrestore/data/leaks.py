@@ -30,7 +30,7 @@ from nasrestore.data.sketch import (
 
 MOST_CUT = 1_500  # images that are looked for in each other
 MOST_WHOLE = 20_000  # images that are compared as wholes
-SAME = 0.7  # agreement: of different photographs below 0.45, of nearly all copies above 0.9
+SAME = 0.7  # agreement: different scenes are below 0.45, nearly all copies above 0.9
 
 _SUSPECT = 0.9  # correlation of thumbnails
 _SUSPECT_PART = 0.65
