@@ -47,6 +47,7 @@ class ConjugateGradient:
             lambda product, v: conjugate_gradients(
                 product, v, self.steps, self.tolerance, self.damping
             ),
+            self.damping,
         )
         return judged(gradient, solution, max(self.tolerance, ROUNDING), self.unsolved)
 

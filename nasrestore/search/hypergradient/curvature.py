@@ -182,9 +182,10 @@ class Resolved:
         product = hessian_product(slope, start, flat)
 
         def solved(vector: Tensor) -> Tensor:
-            found = conjugate_gradients(
-                product, vector.detach(), self.steps, self.tolerance, self.damping
-            )
+            right = vector.detach()
+            found = conjugate_gradients(product, right, self.steps, self.tolerance, self.damping)
+            if found.products:
+                found = found.measured(product(found.vector), right, self.damping)
             present.residuals.append(found.residual)
             return found.vector
 

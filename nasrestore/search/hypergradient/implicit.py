@@ -61,9 +61,13 @@ def hessian_product(slope: Parameters, at: Parameters, flat: Flat) -> Product:
 
 
 def implicit_gradient(
-    level: LevelProblem, below: Sequence[LevelProblem], parameters: Parameters, solver: Solver
+    level: LevelProblem,
+    below: Sequence[LevelProblem],
+    parameters: Parameters,
+    solver: Solver,
+    damping: float = 0.0,
 ) -> tuple[Gradient, Solution]:
-    """``F_a - g_aw u``, with the solution of ``g_ww u = F_w``."""
+    """``F_a - g_aw u``, with the solution of ``(g_ww + damping) u = F_w`` and its true residual."""
     lower = below[-1]
     own, inner = leaves(parameters, level.variables), leaves(parameters, lower.variables)
     at = {**constants(parameters), **own, **inner}
@@ -74,22 +78,27 @@ def implicit_gradient(
     right = flat.vector(filled(found, inner))
     slope = filled(gradients(lower.terms(at).total, inner, create_graph=True), inner)
     solution = solver(hessian_product(slope, inner, flat), right)
-    through = _through(slope, own, flat.tensors(solution.vector))
+    # One pass back for both: measuring the residual by a pass of its own costs a whole product.
+    both = _products(slope, {**own, **inner}, flat.tensors(solution.vector))
+    image = flat.vector(filled(both, inner))
+    solution = solution.measured(image, right, damping)
     record = {"residual": solution.residual, "products": float(solution.products)}
+    through = {name: both[name] for name in own}
     return Gradient(terms, added(direct, through, -1.0), direct, record), solution
 
 
-def _through(slope: Parameters, own: Parameters, weights: Parameters) -> dict[str, Tensor | None]:
+def _products(slope: Parameters, of: Parameters, weights: Parameters) -> dict[str, Tensor | None]:
+    """The gradient in each of ``of`` of the inner product of ``slope`` and ``weights``."""
     there = {name: tensor for name, tensor in slope.items() if tensor.requires_grad}
-    if not there or not own:
-        return dict.fromkeys(own)
+    if not there:
+        return dict.fromkeys(of)
     found = torch.autograd.grad(
         list(there.values()),
-        list(own.values()),
+        list(of.values()),
         [weights[name] for name in there],
         allow_unused=True,
     )
-    return dict(zip(own, found, strict=True))
+    return dict(zip(of, found, strict=True))
 
 
 def judged(gradient: Gradient, solution: Solution, tolerance: float, unsolved: str) -> Gradient:

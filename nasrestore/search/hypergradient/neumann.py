@@ -7,6 +7,7 @@ differentiation", Algorithm 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nasrestore.registry import hypergradient
 from nasrestore.search.hypergradient.implicit import implicit_gradient, judged
@@ -46,4 +47,6 @@ class Neumann:
             parameters,
             lambda product, v: neumann_series(product, v, self.terms, rate),
         )
+        if solution.residual > 1 and solution.trouble is None:
+            solution = replace(solution, trouble="the series diverges: its rate is too large")
         return judged(gradient, solution, self.tolerance, self.unsolved)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -18,7 +18,8 @@ class Solution:
     """An approximate ``u`` with ``(H + damping) u = v``.
 
     Attributes:
-        residual: ``|v - (H + damping) u| / |v|``, as measured; 0 where ``v`` is 0.
+        residual: ``|v - (H + damping) u| / |v|``; 0 where ``v`` is 0. A solver gives its own
+            estimate, which drifts away from the true one with rounding: see ``measured``.
         products: Hessian-vector products that were computed.
         trouble: why it ended early, if it did.
     """
@@ -28,6 +29,23 @@ class Solution:
     products: int
     trouble: str | None = None
 
+    def measured(self, image: Tensor, right: Tensor, damping: float = 0.0) -> Solution:
+        """The same with its true residual.
+
+        Args:
+            image: ``H u``, one more product.
+            right: ``v``.
+        """
+        if not self.products and not self.residual:  # v is 0, or nothing was asked for
+            return self
+        left = right - image
+        if damping:
+            left.sub_(self.vector, alpha=damping)
+        found = self.residual
+        if math.isfinite(found):
+            found = float(left.norm()) / float(right.norm())
+        return replace(self, residual=found, products=self.products + 1)
+
 
 class Solver(Protocol):
     def __call__(self, product: Product, right: Tensor) -> Solution: ...
@@ -36,22 +54,28 @@ class Solver(Protocol):
 def neumann_series(product: Product, right: Tensor, terms: int, rate: float) -> Solution:
     """``rate`` times the sum of ``terms`` powers, ``sum_k (I - rate H)^k v`` for k from 0.
 
-    Lorraine et al. 2020, section 4. What is left is the next power itself. It converges where
-    ``rate`` is below two over the largest eigenvalue of a positive definite ``H``.
+    Lorraine et al. 2020, section 4. It converges where ``rate`` is below two over the largest
+    eigenvalue of a positive definite ``H``. What is left is the next power, which is not computed:
+    the residual given is the last one's.
     """
     size = float(right.norm())
     if size == 0:
         return Solution(torch.zeros_like(right), 0.0, 0)
-    power, total = right, torch.zeros_like(right)
-    for count in range(1, terms + 1):
-        total = total + power
-        power = power - rate * product(power)
+    power, total, left = right, right.clone(), 1.0
+    for count in range(1, terms):
+        power = torch.sub(power, product(power), alpha=rate)
+        total.add_(power)
+        # Read now and then only: on a GPU each reading waits for everything before it.
+        if count % BETWEEN_CHECKS and count < terms - 1:
+            continue
         left = float(power.norm()) / size
         if not math.isfinite(left):
-            trouble = f"the series diverges: not finite after {count} terms"
+            trouble = f"the series diverges: not finite after {count + 1} terms"
             return Solution(torch.zeros_like(right), math.inf, count, trouble)
-    diverges = "the series diverges: its rate is too large" if left > 1 else None
-    return Solution(rate * total, left, terms, diverges)
+    return Solution(total.mul_(rate), left, terms - 1)
+
+
+BETWEEN_CHECKS = 16
 
 
 def conjugate_gradients(
@@ -60,7 +84,7 @@ def conjugate_gradients(
     """Conjugate gradients for a symmetric ``H + damping``; Hestenes and Stiefel 1952.
 
     It stops at the tolerance (relative to ``|v|``), where the curvature along the search direction
-    is not positive, and where it begins to diverge.
+    is not positive, and where it begins to diverge. The residual given is the recurrence's.
     """
     size = float(right.norm())
     solution = torch.zeros_like(right)
@@ -82,18 +106,15 @@ def conjugate_gradients(
             trouble = f"the curvature is {share:.3g} along a direction: raise the damping above it"
             break
         length = squared / curvature
-        after = residual - length * image
+        after = torch.sub(residual, image, alpha=length)
         squared_after = float(after.dot(after))
         if not squared_after < (DIVERGED * size) ** 2:
             trouble = "it diverges"
             break
-        solution = solution + length * direction
-        direction = after + (squared_after / squared) * direction
+        solution.add_(direction, alpha=length)
+        direction = torch.add(after, direction, alpha=squared_after / squared)
         residual, squared = after, squared_after
-    if products:  # the recurrence's own residual drifts away from the true one
-        residual = right - damped(solution)
-        products += 1
-    return Solution(solution, float(residual.norm()) / size, products, trouble)
+    return Solution(solution, math.sqrt(squared) / size, products, trouble)
 
 
 DIVERGED = 1e3

@@ -71,6 +71,32 @@ def test_damping_is_added_to_the_diagonal() -> None:
     close(answer(found), expected)
 
 
+def test_the_residual_is_the_true_one_and_costs_no_product_of_its_own() -> None:
+    problem = Quadratic()
+    at, right = problem.at_solution(), problem.solution() - problem.t
+    damped = problem.A + 0.05 * torch.eye(6).double()
+    solution = torch.zeros(6).double()
+    residual = direction = right
+    for _ in range(3):  # Hestenes and Stiefel
+        length = residual @ residual / (direction @ damped @ direction)
+        solution, after = solution + length * direction, residual - length * (damped @ direction)
+        direction = after + after @ after / (residual @ residual) * direction
+        residual = after
+    found = hypergradient(
+        ConjugateGradient(steps=3, damping=0.05), problem.upper(), problem.lower(), at
+    )
+    left = (right - damped @ solution).norm() / right.norm()
+    assert found.record["residual"] == pytest.approx(float(left), rel=1e-8)
+    assert found.record["products"] == 4  # the fourth also gives the cross derivative
+    power = torch.eye(6).double() - 0.5 * problem.A
+    for _ in range(3):
+        right = power @ right
+    found = hypergradient(Neumann(terms=3, rate=0.5), problem.upper(), problem.lower(), at)
+    size = (problem.solution() - problem.t).norm()
+    assert found.record["residual"] == pytest.approx(float(right.norm() / size), rel=1e-8)
+    assert found.record["products"] == 3
+
+
 def test_an_indefinite_hessian_ends_the_solver_with_what_to_do() -> None:
     saddle = level(
         "w", lambda p: (p["w"] ** 2 * torch.tensor([1.0, -1.0])).sum() + (p["w"] * p["a"]).sum()
