@@ -1,0 +1,304 @@
+"""Video files as streams of upright frames with their exact times; FFmpeg's decoders, by PyAV.
+
+A frame is ``H W 3`` uint8 (8 bits of RGB, whatever the file holds). One frame is decoded at a time,
+so memory does not grow with the length of a video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nasrestore.errors import NasRestoreError
+
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg",
+        ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
+    )
+)  # fmt: skip
+HIGH_DEFINITION = 720  # lines from which on players take untagged video for BT.709
+
+_BT709, _BT601, _UNSPECIFIED = 1, 6, 2  # ITU-T H.273, matrix coefficients
+_MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}  # fmt: skip
+_LIKELY_RATE = Fraction(25)  # where a file says nothing
+
+
+class TimedFrame(NamedTuple):
+    """One frame: ``H W 3`` uint8, and its time of display in seconds, exact."""
+
+    pixels: np.ndarray
+    time: Fraction
+
+
+class VideoCut(NasRestoreError):
+    """A video stops decoding before its end.
+
+    Attributes:
+        frames: how many could be decoded.
+    """
+
+    def __init__(self, message: str, frames: int) -> None:
+        super().__init__(message, hint="the file is damaged or was not copied whole")
+        self.frames = frames
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored frames are turned to stand upright: transposed first, then flipped."""
+
+    transposed: bool = False
+    left_right: bool = False
+    top_down: bool = False
+
+    def upright(self, pixels: np.ndarray) -> np.ndarray:
+        """``H W C`` as it is looked at."""
+        if self.transposed:
+            pixels = pixels.swapaxes(0, 1)
+        if self.left_right:
+            pixels = pixels[:, ::-1]
+        if self.top_down:
+            pixels = pixels[::-1]
+        return np.ascontiguousarray(pixels)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """What the numbers of a frame mean (ITU-T H.273): matrix, primaries, transfer; 2 is unknown."""
+
+    matrix: int = _UNSPECIFIED
+    primaries: int = _UNSPECIFIED
+    transfer: int = _UNSPECIFIED
+
+    def resolved(self, height: int) -> Colour:
+        """With the matrix that players assume where none is said: by the number of lines."""
+        if self.matrix in _MATRICES:
+            return self
+        assumed = _BT709 if height >= HIGH_DEFINITION else _BT601
+        return Colour(assumed, self.primaries, self.transfer)
+
+    @property
+    def swscale(self) -> Any:
+        """PyAV's name of the matrix."""
+        from av.video.reformatter import Colorspace
+
+        return Colorspace[_MATRICES[self.matrix]]
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file that can be decoded; iterate to read its frames, as often as wanted.
+
+    Attributes:
+        height, width: of the upright frames, pixels.
+        rate: frames a second on average.
+        time_base: the unit of its frames' times, seconds.
+        expected: how many frames the file says or its length suggests; None where it does neither.
+        sound: the number of audio streams.
+        pixel_aspect: width over height of a pixel of the upright frames.
+    """
+
+    path: Path
+    height: int
+    width: int
+    rate: Fraction
+    time_base: Fraction
+    expected: int | None
+    sound: int
+    orientation: Orientation
+    pixel_aspect: Fraction
+    colour: Colour
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, pixels."""
+        return self.height, self.width
+
+    def __iter__(self) -> Iterator[TimedFrame]:
+        """Frames in the order of display, one decoded at a time.
+
+        Raises:
+            VideoCut: it stops decoding half way, or frames change their size; after all frames
+                before that.
+        """
+        import av
+
+        count, end, longest = 0, Fraction(0), 1 / self.rate
+        with _opened(self.path) as container:
+            stream = _picture(container)
+            frames = container.decode(stream)
+            while True:
+                try:
+                    frame = next(frames, None)
+                except (av.error.FFmpegError, ValueError) as error:
+                    raise self._cut(count, end, _reason(error)) from error
+                if frame is None:
+                    break
+                pixels = self.orientation.upright(_rgb(frame, self.colour))
+                if pixels.shape[:2] != self.size:
+                    found = f"its size changes to {pixels.shape[1]}x{pixels.shape[0]}"
+                    raise self._cut(count, end, found)
+                time = end if frame.pts is None else frame.pts * Fraction(frame.time_base)
+                longest = max(longest, time - end + 1 / self.rate if count else longest)
+                count, end = count + 1, time + _duration(frame, self.rate)
+                yield TimedFrame(pixels, time)
+            missing = _missing(container, stream, count, end, longest)
+        if missing:
+            raise self._cut(count, end, missing)
+
+    def _cut(self, frames: int, time: Fraction, reason: str) -> VideoCut:
+        at = f"after frame {frames} ({clock(time)})" if frames else "at its first frame"
+        return VideoCut(f"{self.path} stops decoding {at}: {reason}", frames)
+
+
+def open_video(path: str | Path) -> Video:
+    """Looks into a video file and decodes its first frame.
+
+    Raises:
+        NasRestoreError: missing, a folder, not a video, without picture, or nothing to decode.
+    """
+    path = Path(path)
+    import av
+
+    with _opened(path) as container:
+        stream = _picture(container)
+        if stream is None:
+            raise NasRestoreError(f"{path} has no video stream: only sound or other data")
+        try:
+            first = next(container.decode(stream), None)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise NasRestoreError(f"cannot decode {path}: {_reason(error)}") from error
+        if first is None:
+            raise NasRestoreError(f"{path} is an empty video: no frame can be decoded")
+        return _described(path, container, stream, first)
+
+
+def is_video_name(path: Path) -> bool:
+    """Whether a file is known as a video by its suffix."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def clock(seconds: Fraction | float) -> str:
+    """``0:04.120``."""
+    milliseconds = round(float(seconds) * 1000)
+    return f"{milliseconds // 60000}:{milliseconds % 60000 / 1000:06.3f}"
+
+
+def _described(path: Path, container: Any, stream: Any, first: Any) -> Video:
+    orientation = _orientation(first)
+    height, width = first.height, first.width
+    aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+    if orientation.transposed:
+        height, width, aspect = width, height, 1 / aspect
+    rate = Fraction(stream.average_rate or stream.guessed_rate or _LIKELY_RATE)
+    context = stream.codec_context
+    colour = Colour(
+        int(first.colorspace),
+        int(getattr(context, "color_primaries", _UNSPECIFIED) or _UNSPECIFIED),
+        int(getattr(context, "color_trc", _UNSPECIFIED) or _UNSPECIFIED),
+    )
+    seconds = _seconds(container, stream)
+    counted = int(stream.frames) or (None if seconds is None else round(seconds * rate))
+    return Video(
+        path,
+        height,
+        width,
+        rate,
+        Fraction(stream.time_base),
+        counted or None,
+        len(container.streams.audio),
+        orientation,
+        aspect,
+        colour.resolved(first.height),
+    )
+
+
+def _opened(path: Path) -> Any:
+    import av
+
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except FileNotFoundError:
+        raise NasRestoreError(f"cannot read {path}: no such file") from None
+    except IsADirectoryError:
+        raise NasRestoreError(f"cannot read {path}: it is a folder") from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        found = f"not a video, or truncated or damaged ({_reason(error)})"
+        if path.is_file() and path.stat().st_size == 0:
+            found = "the file is empty"
+        elif isinstance(error, PermissionError):
+            found = "no permission"
+        raise NasRestoreError(f"cannot read {path}: {found}") from error
+
+
+def _picture(container: Any) -> Any:
+    """The video stream to show: the first that is not a cover picture."""
+    import av
+
+    cover = av.stream.Disposition.attached_pic
+    shown = (s for s in container.streams.video if not s.disposition & cover)
+    return next(shown, None)
+
+
+def _rgb(frame: Any, colour: Colour) -> np.ndarray:
+    converted = frame.reformat(format="rgb24", src_colorspace=colour.swscale)
+    pixels: np.ndarray = converted.to_ndarray()
+    return pixels
+
+
+def _orientation(frame: Any) -> Orientation:
+    """From the display matrix: a stored point (x, y) is shown at (a x + c y, b x + d y)."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(False, left_right=a < 0, top_down=d < 0)
+    return Orientation(True, left_right=c < 0, top_down=b < 0)
+
+
+def _duration(frame: Any, rate: Fraction) -> Fraction:
+    ticks = getattr(frame, "duration", 0) or 0
+    return ticks * Fraction(frame.time_base) if ticks > 0 else 1 / rate
+
+
+def _seconds(container: Any, stream: Any) -> Fraction | None:
+    """The length of the picture by the file's header."""
+    if stream.duration:
+        return Fraction(stream.duration) * Fraction(stream.time_base)
+    tag = stream.metadata.get("DURATION")  # Matroska's, one for each stream
+    if tag is not None:
+        parts = tag.split(":")
+        try:
+            hours, minutes, rest = (Fraction(part) for part in parts)
+        except ValueError:
+            return None
+        return hours * 3600 + minutes * 60 + rest
+    if container.duration and not container.streams.audio:
+        return Fraction(container.duration, 1_000_000)
+    return None
+
+
+def _missing(
+    container: Any, stream: Any, count: int, end: Fraction, longest: Fraction
+) -> str | None:
+    """What lacks at the end: FFmpeg takes a file that was cut off for one that ends there."""
+    if container.format.name == "avi" and stream.frames > count:
+        return f"its header promises {stream.frames} frames"
+    seconds = _seconds(container, stream)
+    start = Fraction(0)
+    if stream.duration and stream.start_time is not None:
+        start = stream.start_time * Fraction(stream.time_base)
+    if seconds is not None and start + seconds - end > longest * 3 / 2:
+        return f"its header promises {clock(start + seconds)}"
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).strip().lower() or type(error).__name__
