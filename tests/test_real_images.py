@@ -9,7 +9,7 @@ import pytest
 
 import nasrestore as nr
 from nasrestore.data.images import read_image
-from nasrestore.engine.restore import restore_files
+from nasrestore.engine.restore_files import restore_files
 
 pytestmark = pytest.mark.shared
 

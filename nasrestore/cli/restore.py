@@ -16,7 +16,8 @@ from nasrestore.errors import NasRestoreError
 if TYPE_CHECKING:
     import numpy as np
 
-    from nasrestore.engine.restore import Restored, Restorer
+    from nasrestore.engine.restore import Restorer
+    from nasrestore.engine.restore_files import Restored
 
 EXAMPLE = """
 nasrestore restore rainy.png --out restored
@@ -85,7 +86,7 @@ def _check(arguments: Namespace) -> int:
 
 
 def _restore(restorer: Restorer, arguments: Namespace, files: int) -> list[Restored]:
-    from nasrestore.engine.restore import restore_files
+    from nasrestore.engine.restore_files import restore_files
 
     with ProgressObserver() as observer:
         shown = _Shown(restorer, observer, files)

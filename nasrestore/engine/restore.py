@@ -1,40 +1,49 @@
-"""Applying a network to images of any size, and to files and folders of them.
+"""Applying a network to images and clips of any size.
 
 A network wants a height and width that its poolings divide, and memory in proportion to both. So an
 image is extended by reflection, large ones go through overlapping tiles, and what comes back has
-the size, the bit depth and the number of channels that went in.
+the size, the bit depth and the number of channels that went in. A network for clips reads several
+frames and gives the middle one; tiles are then cut through all of them alike.
 
-Shapes: pixels are H W C (or H W), tensors N C H W.
+Shapes: pixels are H W C (or H W), tensors N C H W, clips N T C H W, flow N T 2 H W.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nasrestore.data.images import from_tensor, read_image, to_tensor, write_image
-from nasrestore.engine.files import plan_outputs
+from nasrestore.data.images import from_tensor, to_tensor
+from nasrestore.engine.network_input import channels_in, channels_out, check_pixels, cut, cut_flow
 from nasrestore.engine.tiles import Span, axis_spans, lay_over, mirrored
+from nasrestore.engine.windows import windows
 from nasrestore.errors import NasRestoreError, RunStopped
 from nasrestore.runtime.memory import is_out_of_memory
 
 Progress = Callable[[int, int], None]
-ReadTile = Callable[[np.ndarray, np.ndarray], Tensor]
+Tile = tuple[Tensor, Tensor | None]  # of an image or a clip, and of its flow where it is read
+ReadTile = Callable[[np.ndarray, np.ndarray], Tile]
+Flow = Callable[[Tensor], Tensor]
 
 SMALLEST_TILE = 64
 DEFAULT_TILE = {"cpu": 512, "cuda": 1024}
 
 
+class Frame(NamedTuple):
+    """A frame as it waits in a window: C H W float32 in [0, 1], and what it came as."""
+
+    planes: Tensor
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
 class Restorer:
-    """A network made to restore images of any size from 1x1, 8 or 16 bits, grey or colour.
+    """A network made to restore images or clips of any size from 1x1, 8 or 16 bits, grey or colour.
 
     Grey goes to a network of three channels as three equal ones, and their average comes back;
     colour goes through a network of one channel plane by plane.
@@ -42,6 +51,10 @@ class Restorer:
     Args:
         net: in eval mode; ``net.multiple`` divides the height and width it takes, ``net.channels`` is
             3 or 1; ``net(x)``, x N C H W float32 in [0, 1], gives a mapping from name to N C H W.
+            With an odd ``net.frames`` it reads clips, N T C H W, and gives their middle frames. With
+            ``net.flow_input`` too it is called with a mapping: the clip under ``net.clip_input``,
+            and under that name the displacement from the middle frame to each, N T 2 H W in pixels,
+            x first.
         device: where the network runs; it is moved there.
         tile: an image of more pixels than its square goes through overlapping tiles of at most
             this edge in pixels (rounded up to a multiple and to two overlaps). None: 512 on a CPU
@@ -50,6 +63,10 @@ class Restorer:
         overlap: pixels that neighbouring tiles share at least.
         precision: ``fp32``, or ``bf16`` by autocast.
         output: the name of the network's output that is the restored image.
+        flow: from whole frames, N T 3 H W in [0, 1] on the device, to what ``net.flow_input`` reads.
+
+    Attributes:
+        frames: how many the network reads at a time; None for a network that reads images.
 
     Raises:
         ValueError: an unknown precision, a tile or overlap that is no size.
@@ -64,6 +81,7 @@ class Restorer:
         overlap: int = 32,
         precision: str = "fp32",
         output: str = "restored",
+        flow: Flow | None = None,
     ) -> None:
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision is 'fp32' or 'bf16', got {precision!r}")
@@ -73,6 +91,8 @@ class Restorer:
         self.net = net.to(self.device)
         self.multiple = cast(int, net.multiple)
         self.channels = cast(int, net.channels)
+        self.frames: int | None = getattr(net, "frames", None)
+        self.flow = flow
         self.overlap = overlap
         self.precision = precision
         self.output = output
@@ -86,7 +106,7 @@ class Restorer:
 
         Raises:
             ValueError: pixels of another shape or type.
-            NasRestoreError: the network cannot take this number of channels.
+            NasRestoreError: the network cannot take this number of channels, or reads clips.
             RunStopped: memory runs out at the smallest tile, or the result is not finite.
         """
         restored = from_tensor(self._restore_pixels(pixels, progress)[0], pixels.dtype)
@@ -97,33 +117,111 @@ class Restorer:
         restored = self._restore_pixels(pixels, progress)[0].permute(1, 2, 0)
         return restored.numpy().reshape(pixels.shape)
 
+    def clip(self, frames: Sequence[np.ndarray], *, progress: Progress | None = None) -> np.ndarray:
+        """The restored middle one of ``self.frames`` frames: its shape and type.
+
+        Args:
+            frames: H W C or H W each, uint8 or uint16, of one size and number of channels.
+
+        Raises:
+            as calling it for an image, and
+            ValueError: another number of frames, or frames that do not go together.
+        """
+        if len(frames) != self.frames:
+            raise ValueError(f"{self.frames} frames expected, got {len(frames)}")
+        return self._restore_window([_frame(pixels) for pixels in frames], progress)
+
+    def stream(
+        self, frames: Iterable[np.ndarray], *, progress: Progress | None = None
+    ) -> Iterator[np.ndarray]:
+        """Restores frame after frame of a clip; holds no more of them than the network reads.
+
+        The clip is reflected at both ends. A network for images restores every frame by itself.
+
+        Args:
+            frames: as for :meth:`clip`, any number from one.
+            progress: called with (tiles of the frame done, tiles of the frame).
+
+        Raises:
+            as :meth:`clip`.
+        """
+        if self.frames is None:
+            for pixels in frames:
+                yield self(pixels, progress=progress)
+            return
+        for window in windows(map(_frame, frames), self.frames):
+            yield self._restore_window(window, progress)
+
     def tensor(self, images: Tensor, *, progress: Progress | None = None) -> Tensor:
         """Restores N C H W in [0, 1] to float32 of the same shape in [0, 1], on the CPU.
 
-        Every image goes through the network alone, so its result does not depend on its batch.
+        A network for clips restores N T C H W to N C H W. Every image and every clip goes through the
+        network alone, so its result does not depend on its batch.
         """
-        if images.ndim != 4 or images.numel() == 0:
-            raise ValueError(f"N C H W with at least one pixel expected, got {tuple(images.shape)}")
-        _, channels, height, width = images.shape
+        self._check_batch(images)
         results = []
         for image in torch.split(images.detach(), 1):
-
-            def read(rows: np.ndarray, columns: np.ndarray, image: Tensor = image) -> Tensor:
-                down, across = (torch.from_numpy(i).to(image.device) for i in (rows, columns))
-                return image[:, :, down][..., across].float()
-
-            results.append(self._restore(read, (channels, height, width), progress))
+            flow = self._flow_of(image) if self._reads_flow else None
+            shape = cast(tuple[int, int, int], tuple(image.shape[-3:]))
+            results.append(self._restore(_reader(image, flow), shape, progress))
         return torch.cat(results)
 
+    def _check_batch(self, images: Tensor) -> None:
+        shape = "N C H W" if self.frames is None else f"N {self.frames} C H W"
+        fits = images.ndim == 4 if self.frames is None else images.shape[1:2] == (self.frames,)
+        if not fits or images.ndim != len(shape.split()) or images.numel() == 0:
+            raise ValueError(f"{shape} with at least one pixel expected, got {tuple(images.shape)}")
+
     def _restore_pixels(self, pixels: np.ndarray, progress: Progress | None) -> Tensor:
-        _check_pixels(pixels)
+        if self.frames is not None:
+            raise NasRestoreError(
+                f"this network restores video: it reads {self.frames} frames at a time",
+                hint="give it a folder of frames or a video file",
+            )
+        check_pixels(pixels)
         planes = pixels if pixels.ndim == 3 else pixels[..., None]
         height, width, channels = planes.shape
 
-        def read(rows: np.ndarray, columns: np.ndarray) -> Tensor:
-            return to_tensor(planes[np.ix_(rows, columns)])[None]
+        def read(rows: np.ndarray, columns: np.ndarray) -> Tile:
+            return to_tensor(planes[np.ix_(rows, columns)])[None], None
 
         return self._restore(read, (channels, height, width), progress)
+
+    def _restore_window(self, frames: Sequence[Frame], progress: Progress | None) -> np.ndarray:
+        middle = frames[len(frames) // 2]
+        sizes = {tuple(frame.planes.shape) for frame in frames}
+        if len(sizes) > 1:
+            raise ValueError(f"frames of one size and number of channels expected, got {sizes}")
+        flow = None
+        if self._reads_flow:
+            flow = self._flow_of(torch.stack([frame.planes for frame in frames])[None])
+
+        def read(rows: np.ndarray, columns: np.ndarray) -> Tile:
+            clip = torch.stack([cut(frame.planes, rows, columns) for frame in frames])[None]
+            return clip, None if flow is None else cut_flow(flow, rows, columns)
+
+        shape = cast(tuple[int, int, int], tuple(middle.planes.shape))
+        restored = from_tensor(self._restore(read, shape, progress)[0], middle.dtype)
+        return restored.reshape(middle.shape)
+
+    @property
+    def _reads_flow(self) -> bool:
+        return self.frames is not None and getattr(self.net, "flow_input", None) is not None
+
+    @torch.inference_mode()
+    def _flow_of(self, clip: Tensor) -> Tensor:
+        """Flow of whole frames, 1 T 2 H W, for all their tiles."""
+        if self.flow is None:
+            raise NasRestoreError(
+                "this network reads optical flow, and nothing that computes it was given",
+                hint="give the restorer a flow, from N T C H W to N T 2 H W",
+            )
+        colours = clip if clip.shape[2] == 3 else clip[:, :, :1].expand(-1, -1, 3, -1, -1)
+        flow = self.flow(colours.to(self.device, torch.float32))
+        expected = (*clip.shape[:2], 2, *clip.shape[3:])
+        if tuple(flow.shape) != expected:
+            raise ValueError(f"flow of the shape {expected} expected, got {tuple(flow.shape)}")
+        return flow
 
     def _restore(
         self, read: ReadTile, shape: tuple[int, int, int], progress: Progress | None
@@ -151,7 +249,7 @@ class Restorer:
         strip = torch.zeros(1, channels, rows[0].stop, width)
         for i, row in enumerate(rows):
             for j, column in enumerate(columns, start=1):
-                tile = self._apply(read(mirrored(row, height), mirrored(column, width)))
+                tile = self._apply(*read(mirrored(row, height), mirrored(column, width)))
                 lay_over(strip, tile.cpu(), column, dim=-1)
                 if progress is not None:
                     progress(i * len(columns) + j, total)
@@ -166,19 +264,19 @@ class Restorer:
         return axis_spans(height, **cut), axis_spans(width, **cut)
 
     @torch.inference_mode()
-    def _apply(self, tile: Tensor) -> Tensor:
-        x = _channels_in(tile, self.channels)
-        x = x.to(self.device).contiguous(memory_format=torch.channels_last)
-        bf16 = self.precision == "bf16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-            outputs = self.net(x)
+    def _apply(self, tile: Tensor, flow: Tensor | None) -> Tensor:
+        x = channels_in(tile, self.channels).to(self.device)
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        outputs = self._outputs(x, flow)
         if self.output not in outputs:
             raise ValueError(f"the network has no output {self.output!r}: {', '.join(outputs)}")
         y = outputs[self.output].float()
-        if y.shape != x.shape:
+        expected = x.shape if self.frames is None else x[:, 0].shape
+        if y.shape != expected:
             raise NasRestoreError(
                 f"output {self.output!r} has the shape {tuple(y.shape)} for an input of "
-                f"{tuple(x.shape)} (N C H W): the same was expected",
+                f"{tuple(x.shape)}: {tuple(expected)} was expected (N C H W)",
                 hint="only a network that keeps size and channels restores images",
             )
         if not bool(torch.isfinite(y).all()):
@@ -186,7 +284,17 @@ class Restorer:
                 "the restored image is not finite (NaN or infinity)",
                 hint="restore in fp32, or use the weights of an earlier checkpoint",
             )
-        return _channels_out(y, tile.shape[1])
+        return channels_out(y, tile.shape[-3])
+
+    def _outputs(self, x: Tensor, flow: Tensor | None) -> dict[str, Tensor]:
+        read: Any = x
+        if flow is not None:
+            flow = flow.to(self.device).expand(len(x), -1, -1, -1, -1)
+            read = {cast(str, self.net.clip_input): x, cast(str, self.net.flow_input): flow}
+        bf16 = self.precision == "bf16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
+            outputs: dict[str, Tensor] = self.net(read)
+        return outputs
 
     def _rounded(self, tile: int) -> int:
         multiple = self.multiple
@@ -204,100 +312,14 @@ class Restorer:
         return smaller
 
 
-def _check_pixels(pixels: np.ndarray) -> None:
-    """Raises ValueError unless ``pixels`` are H W or H W C, C 1 or 3, of uint8 or uint16."""
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"pixels of uint8 or uint16 expected, got {pixels.dtype}")
-    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
-    if not shaped or pixels.size == 0:
-        raise ValueError(
-            f"H W or H W C with 1 or 3 channels expected (alpha apart), got {pixels.shape}"
-        )
+def _frame(pixels: np.ndarray) -> Frame:
+    check_pixels(pixels)
+    planes = pixels if pixels.ndim == 3 else pixels[..., None]
+    return Frame(to_tensor(planes), pixels.shape, pixels.dtype)
 
 
-def _channels_in(image: Tensor, channels: int) -> Tensor:
-    """1 C H W as the network reads it: as it is, grey as three, or colour as a batch of planes."""
-    found = image.shape[1]
-    if found == channels:
-        return image
-    if found == 1:
-        return image.expand(-1, channels, -1, -1)
-    if channels == 1:
-        return image.transpose(0, 1)
-    raise NasRestoreError(
-        f"the image has {found} channels, the network reads {channels}",
-        hint=f"convert the image to {channels} channels",
-    )
+def _reader(planes: Tensor, flow: Tensor | None) -> ReadTile:
+    def read(rows: np.ndarray, columns: np.ndarray) -> Tile:
+        return cut(planes, rows, columns), None if flow is None else cut_flow(flow, rows, columns)
 
-
-def _channels_out(image: Tensor, channels: int) -> Tensor:
-    if channels == image.shape[1]:
-        return image
-    return image.mean(dim=1, keepdim=True) if channels == 1 else image.transpose(0, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """One file done: seconds from reading to writing, size as (height, width) in pixels."""
-
-    source: Path
-    target: Path
-    seconds: float
-    size: tuple[int, int]
-
-
-def restore_files(
-    restorer: Callable[[np.ndarray], np.ndarray],
-    inputs: Sequence[Path],
-    out: Path,
-    *,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> list[Restored]:
-    """Restores image files, and all images in folders, into ``out`` under their own names.
-
-    Sub-folders of a folder are kept; format and bit depth follow the input; alpha is passed through.
-    Everything that can be known before is checked before the first image is read.
-
-    Args:
-        restorer: from H W C pixels to the same shape and type, such as a :class:`Restorer`.
-        progress: called with (files done, files in all).
-
-    Raises:
-        NasRestoreError: nothing to restore; two inputs for one output; an output that exists, without
-            ``overwrite``; an output that is an input, always; a full disk. Files that cannot be read
-            are named at the end, after all others are done.
-    """
-    jobs = plan_outputs(inputs, Path(out), overwrite=overwrite)
-    done, bad = [], []
-    for number, (target, source) in enumerate(jobs.items(), start=1):
-        started = time.perf_counter()
-        try:
-            image = read_image(source)
-        except NasRestoreError as error:
-            bad.append(error.message)
-        except OSError as error:
-            bad.append(f"cannot read {source}: {error.strerror or error}")
-        else:
-            write_image(target, _named(source, restorer, image.pixels), like=image)
-            height, width = image.pixels.shape[:2]
-            seconds = time.perf_counter() - started
-            done.append(Restored(source, target, seconds, (height, width)))
-        if progress is not None:
-            progress(number, len(jobs))
-    if bad:
-        raise NasRestoreError(
-            "\n  ".join([f"{len(bad)} of {len(jobs)} images could not be read:", *bad]),
-            hint=f"the other {len(done)} are in {out}" if done else None,
-        )
-    return done
-
-
-def _named(
-    source: Path, restorer: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray
-) -> np.ndarray:
-    try:
-        return restorer(pixels)
-    except NasRestoreError as error:
-        error.message = f"{source}: {error.message}"
-        raise
+    return read

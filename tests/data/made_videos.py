@@ -39,7 +39,8 @@ def make_video(
     """Frame i is ``frame_pixels(i)`` at ``times[i]`` / 25 s, with ``sounds`` sines."""
     codec, sound_codec = KINDS[path.suffix]
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream(codec, rate=25)
+        sharp = {"qmin": "2", "qmax": "2"} if codec == "mpeg4" else {}
+        stream = container.add_stream(codec, rate=25, options=sharp)
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         if rotation is not None:

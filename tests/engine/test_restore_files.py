@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from nasrestore.data.images import read_image, write_image
-from nasrestore.engine.restore import restore_files
+from nasrestore.engine.restore_files import restore_files
 from nasrestore.errors import NasRestoreError, RunStopped
 
 ORIENTATION = 0x0112
