@@ -34,7 +34,7 @@ COMMANDS = {
     "derive": Command("find", "[RUN]", "decide again, under limits if wanted; carry weights over"),
     "train": Command("find", "[RUN]", "train the network that a run decided for"),
     "evaluate": Command("use", "[RUN]", "measure a run on test images, or anybody's results"),
-    "restore": Command("use", "INPUT...", "restore images and folders of images"),
+    "restore": Command("use", "INPUT...", "restore images, folders of images, and videos"),
     "show": Command("look", "FILE", "a space, recipe, genotype or run: size, choices, cost"),
     "check": Command("look", "FILE...", "find every error in recipes, spaces and genotypes"),
     "profile": Command("look", "RECIPE", "parameters, multiply-adds and latency of a network"),

@@ -24,6 +24,7 @@ class Status:
 
     Attributes:
         done: of ``total``; a fraction counts what is under way.
+        total: None where nobody knows.
         left: seconds until the end; None while that cannot be told.
         losses: of each level, the last total.
         leading: for each choice, the strongest candidate.
@@ -31,14 +32,15 @@ class Status:
 
     what: str
     done: float
-    total: int
+    total: int | None
     left: float | None = None
     losses: str = ""
     leading: str = ""
 
     @property
     def count(self) -> str:
-        return f"{int(self.done):,} of {self.total:,}"
+        whole = "" if self.total is None else f" of {self.total:,}"
+        return f"{int(self.done):,}{whole}"
 
     @property
     def remaining(self) -> str:
@@ -46,7 +48,7 @@ class Status:
 
     @property
     def finished(self) -> bool:
-        return self.done >= self.total
+        return self.total is not None and self.done >= self.total
 
 
 class Display(Protocol):
@@ -111,15 +113,18 @@ class ProgressObserver:
         """A sentence for the user."""
         self.display.say(text)
 
-    def loading(self, what: str, done: float, total: int) -> None:
-        """So many of ``total`` images are decoded, measured or restored."""
+    def loading(self, what: str, done: float, total: int | None) -> None:
+        """So many of ``total`` images or frames are decoded, measured or restored."""
         now = self._clock()
         if self._loading[0] != what or done < self._loading[2]:
             self._loading = (what, now, done)
         _, began, first = self._loading
-        left = (now - began) / (done - first) * (total - done) if done > first else None
-        self.display.show(Status(what, done, total, left))
-        if done >= total:
+        left = None
+        if total is not None and done > first:
+            left = (now - began) / (done - first) * (total - done)
+        status = Status(what, done, total, left)
+        self.display.show(status)
+        if status.finished:
             self._loading = ("", 0.0, 0.0)
 
 

@@ -1,39 +1,42 @@
-"""``nasrestore restore``: images and folders of images through a run's network."""
+"""``nasrestore restore``: images, folders, clips and videos through a run's network."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasrestore.cli import options
 from nasrestore.cli.output import print_json, say
 from nasrestore.cli.progress import ProgressObserver
-from nasrestore.cli.stopping import Stopped
+from nasrestore.cli.stopping import Stopped, terminable
 from nasrestore.errors import NasRestoreError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from nasrestore.engine.jobs import Job
     from nasrestore.engine.restore import Restorer
     from nasrestore.engine.restore_files import Restored
 
 EXAMPLE = """
 nasrestore restore rainy.png --out restored
 nasrestore restore photos/ more/*.jpg --out restored --run runs/first
+nasrestore restore rainy.mp4 --out restored
+nasrestore restore clips/ --out restored --run runs/video
 """
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    help_text = "images, and folders of images"
+    help_text = "images, folders of them, and videos; with a network for clips a folder is a clip"
     parser.add_argument("inputs", metavar="INPUT", nargs="+", type=Path, help=help_text)
-    help_text = "folder for the restored images, under the same names"
+    help_text = "folder for what is restored, under the same names"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=help_text)
     help_text = "a run folder; default: the newest under runs/"
     parser.add_argument("--run", type=Path, metavar="DIR", help=help_text)
+    help_text = "write a video's frames as DIR/NAME/00001.png and so on, not a video"
+    parser.add_argument("--frames", action="store_true", help=help_text)
     help_text = "edge of the tiles of large images, pixels; default: 512, on a GPU 1024"
     parser.add_argument("--tile", type=options.whole(1), metavar="N", help=help_text)
     options.add_device(parser)
@@ -43,19 +46,26 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    files = _check(arguments)
-    from nasrestore.api.evaluate import load
+    _check_there(arguments.inputs)
     from nasrestore.api.run import open_recipe
 
     opened = open_recipe(arguments.run)
+    frames = getattr(opened.prepared.graph, "frames", None)
+    jobs = _plan(arguments, frames)  # what is wrong is found before torch is imported
+    from nasrestore.api.evaluate import load
+
     model = load(
         opened.folder,
         device=arguments.device,
         precision=arguments.precision,
         tile=arguments.tile,
     )
+    found = getattr(model.restorer, "frames", None)
+    if found != frames:
+        jobs = _plan(arguments, found)
     try:
-        restored = _restore(model.restorer, arguments, files)
+        with terminable():
+            restored = _restore(model.restorer, jobs)
     except KeyboardInterrupt:
         raise Stopped(
             f"interrupted: what was restored so far is in {arguments.out}; "
@@ -65,65 +75,82 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _check(arguments: Namespace) -> int:
-    """How many files there are to restore; what is wrong is found before torch is imported."""
-    for path in arguments.inputs:
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir():
-            raise NasRestoreError(
-                f"{path} is a video, which this version does not restore yet",
-                hint="write its frames as images, such as frames/*.png, and restore the folder",
-            )
+def _check_there(inputs: Sequence[Path]) -> None:
+    for path in inputs:
         if not path.exists():
             raise NasRestoreError(f"no such file or folder: {path}", hint="check the path")
-    from nasrestore.engine.files import plan_outputs
+
+
+def _plan(arguments: Namespace, frames: int | None) -> list[Job]:
+    """What there is to restore, for a network that reads so many frames at a time."""
+    from nasrestore.engine.jobs import VideoJob, plan_jobs
 
     try:
-        return len(plan_outputs(arguments.inputs, arguments.out, overwrite=arguments.overwrite))
+        jobs = plan_jobs(
+            arguments.inputs,
+            arguments.out,
+            frames=frames,
+            as_frames=arguments.frames,
+            overwrite=arguments.overwrite,
+        )
     except NasRestoreError as error:
         if error.message.startswith("the output exists already"):
             error.hint = "--overwrite replaces it, --out names another folder"
         raise
-
-
-def _restore(restorer: Restorer, arguments: Namespace, files: int) -> list[Restored]:
-    from nasrestore.engine.restore_files import restore_files
-
-    with ProgressObserver() as observer:
-        shown = _Shown(restorer, observer, files)
-        return restore_files(
-            shown,
-            arguments.inputs,
-            arguments.out,
-            overwrite=arguments.overwrite,
-            progress=shown.file_done,
+    if arguments.frames and not any(isinstance(job, VideoJob) for job in jobs):
+        raise NasRestoreError(
+            "--frames writes the frames of videos, and no input is one", hint="leave it out"
         )
+    return jobs
+
+
+def _restore(restorer: Restorer, jobs: Sequence[Job]) -> list[Restored]:
+    from nasrestore.engine.jobs import ImageJob
+    from nasrestore.engine.restore_files import restore_jobs
+
+    images = all(isinstance(job, ImageJob) for job in jobs)
+    with ProgressObserver() as observer:
+        shown = _Shown(restorer, observer, "restored images" if images else "restored frames")
+        expected = [job.expected for job in jobs]
+        shown.total = None if None in expected else sum(filter(None, expected))
+        return restore_jobs(shown, jobs, progress=shown.frame_done)
 
 
 class _Shown:
     """A restorer whose progress is seen, within a large image too."""
 
-    def __init__(self, restorer: Restorer, observer: ProgressObserver, files: int) -> None:
+    def __init__(self, restorer: Restorer, observer: ProgressObserver, what: str) -> None:
         self._restorer = restorer
         self._observer = observer
-        self._files = files
+        self._what = what
         self._done = 0
+        self.total: int | None = None
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return self._restorer(pixels, progress=self._tile_done)
 
-    def file_done(self, done: int, files: int) -> None:
-        self._done = done
-        self._observer.loading("restored images", done, files)
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        return self._restorer.stream(frames, progress=self._tile_done)
+
+    def frame_done(self, done: int, total: int | None) -> None:
+        self._done, self.total = done, total
+        self._observer.loading(self._what, done, total)
 
     def _tile_done(self, done: int, tiles: int) -> None:
         if done < tiles:  # the last one still has to be written
-            self._observer.loading("restored images", self._done + done / tiles, self._files)
+            self._observer.loading(self._what, self._done + done / tiles, self.total)
 
 
 def _show(restored: Sequence[Restored], run: Path, *, as_json: bool) -> None:
     if as_json:
         files = [
-            {"source": r.source, "target": r.target, "seconds": r.seconds, "size": r.size}
+            {
+                "source": r.source,
+                "target": r.target,
+                "frames": r.frames,
+                "seconds": r.seconds,
+                "size": r.size,
+            }
             for r in restored
         ]
         print_json({"run": run, "files": files})

@@ -86,6 +86,23 @@ def resumable(how: Callable[[], str | None]) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Inside the block a request to terminate is an interruption, so that files are ended well."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
 def _install(stop: Stop) -> dict[int, Any]:
     if threading.current_thread() is not threading.main_thread():
         return {}  # Python hands signals to the main thread alone

@@ -59,14 +59,6 @@ def open_frames(folder: str | Path, *, least: int = 1) -> FrameFolder:
     return FrameFolder(folder, tuple(files), _common_size(files))
 
 
-def folders_with_images(root: str | Path) -> list[Path]:
-    """``root`` and all folders below it that hold images themselves, hidden ones left out."""
-    root = existing_folder(root)
-    inner = sorted(path for path in root.rglob("*") if path.is_dir())
-    shown = [p for p in inner if not any(part[0] == "." for part in p.relative_to(root).parts)]
-    return [folder for folder in (root, *shown) if images_matching(folder, "*.*")]
-
-
 def check_numbers(folder: Path, files: Sequence[Path]) -> None:
     """Whether numbered files are one sequence with even steps; names without numbers pass.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nasrestore.data.files import existing_folder, natural_sort
@@ -21,9 +21,17 @@ NameKey = tuple[str, tuple[int, ...]]
 
 
 def find_images(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """All images below ``folder`` by suffix, naturally sorted; nothing hidden.
+    """All images below ``folder``, as :func:`find_files` has them."""
+    return find_files(folder, IMAGE_SUFFIXES, without=without)
+
+
+def find_files(
+    folder: Path, suffixes: Collection[str], *, without: Path | None = None
+) -> list[Path]:
+    """All files below ``folder`` by suffix, naturally sorted; nothing hidden.
 
     Args:
+        suffixes: in lower case, with their dots.
         without: a folder below it that is left out, such as the one results go to.
     """
     barred = None if without is None else without.resolve()
@@ -37,8 +45,8 @@ def find_images(folder: Path, *, without: Path | None = None) -> list[Path]:
             ]
             yield from (Path(here) / name for name in names if not name.startswith("."))
 
-    images = (path for path in walk() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return natural_sort(sorted(images))
+    files = (path for path in walk() if path.suffix.lower() in suffixes and path.is_file())
+    return natural_sort(sorted(files))
 
 
 def _refuse(error: OSError) -> None:
@@ -66,7 +74,7 @@ def plan_outputs(inputs: Iterable[Path], out: Path, *, overwrite: bool) -> dict[
                 )
     if not jobs:
         raise NasRestoreError("no input was given", hint="name an image or a folder of images")
-    _check_outputs(jobs, out, overwrite)
+    check_outputs(jobs, out, overwrite=overwrite)
     return jobs
 
 
@@ -83,11 +91,16 @@ def _sources(given: Path, out: Path) -> list[tuple[Path, Path]]:
     return [(given, Path(given.name))]
 
 
-def _check_outputs(jobs: dict[Path, Path], out: Path, overwrite: bool) -> None:
+def check_outputs(jobs: Mapping[Path, Path], out: Path, *, overwrite: bool) -> None:
+    """Whether every output, mapped to its input, may be written; a folder has to be empty.
+
+    Raises:
+        NasRestoreError: an output exists, without ``overwrite``, or is an input.
+    """
     if out.exists() and not out.is_dir():
         raise NasRestoreError(f"{out} is a file, a folder was expected", hint="name another one")
-    existing = [target for target in jobs if os.path.lexists(target)]
-    inputs = {_file_number(source) for source in jobs.values()}
+    existing = [target for target in jobs if os.path.lexists(target) and not _is_empty(target)]
+    inputs = {_file_number(path) for source in jobs.values() for path in (source, source.parent)}
     for target in existing:
         if target.exists() and _file_number(target) in inputs:
             raise NasRestoreError(
@@ -99,6 +112,10 @@ def _check_outputs(jobs: dict[Path, Path], out: Path, overwrite: bool) -> None:
             f"the output exists already: {_listed(existing, out)}",
             hint="write to another folder, or say that it may be overwritten",
         )
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None
 
 
 def _file_number(path: Path) -> tuple[int, int]:

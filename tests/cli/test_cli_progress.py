@@ -105,6 +105,18 @@ def test_part_of_an_image_is_not_counted_as_one() -> None:
     assert Status("restored images", 2.75, 10).count == "2 of 10"
 
 
+def test_a_length_that_nobody_knows_is_not_made_up(
+    observer: ProgressObserver, stream: io.StringIO, clock: Clock
+) -> None:
+    for done in (1, 2):
+        observer.loading("restored frames", done, None)
+        clock.now += 20
+    observer.loading("restored frames", 3, 3)
+    assert stream.getvalue().splitlines() == [
+        "restored frames: 1", "restored frames: 2", "restored frames: 3 of 3",
+    ]  # fmt: skip
+
+
 def test_messages_are_shown_as_they_are(observer: ProgressObserver, stream: io.StringIO) -> None:
     observer.message("data.root [is] 'not' given")
     assert stream.getvalue() == "data.root [is] 'not' given\n"

@@ -114,7 +114,7 @@ def model(stand_in: StandIn) -> Recorder:
 @pytest.fixture
 def restored(stand_in: StandIn) -> Recorder:
     result = SimpleNamespace(
-        source=Path("a.png"), target=Path("out/a.png"), seconds=1.5, size=(2, 3)
+        source=Path("a.png"), target=Path("out/a.png"), frames=1, seconds=1.5, size=(2, 3)
     )
     return stand_in("cli.restore._restore", [result])
 
@@ -130,17 +130,19 @@ def test_restore_prints_the_files_written(
     facts = call("restore", "a.png", "--out", "out", "--json").json
     assert facts["run"] == "runs/first"
     assert facts["files"] == [
-        {"source": "a.png", "target": "out/a.png", "seconds": 1.5, "size": [2, 3]}
+        {"source": "a.png", "target": "out/a.png", "frames": 1, "seconds": 1.5, "size": [2, 3]}
     ]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".MOV", ".mkv", ".webm", ".gif"])
-def test_restore_says_that_videos_are_for_later(
+def test_what_is_no_video_is_said_before_the_network_is_made(
     call: Call, model: Recorder, run_folder: RunFolder, suffix: str
 ) -> None:
+    assert "no such file" in call("restore", f"clip{suffix}", "--out", "out").err
+    Path(f"clip{suffix}").write_bytes(b"no video " * 50)
     done = call("restore", f"clip{suffix}", "--out", "out")
-    assert done.status == 2 and f"clip{suffix} is a video" in done.err
-    assert model.arguments == ()
+    assert done.status == 2 and f"cannot read clip{suffix}: not a video" in done.err
+    assert model.arguments == () and not Path("out").exists()
 
 
 def test_restore_checks_outputs_before_the_network_is_made(
@@ -175,10 +177,11 @@ def test_progress_is_seen_within_a_large_image() -> None:
         return pixels
 
     observer = SimpleNamespace(loading=lambda what, done, total: seen.append((done, total)))
-    shown = _Shown(restorer, observer, 2)
+    shown = _Shown(restorer, observer, "restored images")
+    shown.total = 2
     for number in (1, 2):
         assert shown("pixels") == "pixels"
-        shown.file_done(number, 2)
+        shown.frame_done(number, 2)
     fractions = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
     assert seen == [(done, 2) for done in fractions]
 

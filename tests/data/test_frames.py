@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_images import Writer
 
-from nasrestore.data.frames import folders_with_images, open_frames
+from nasrestore.data.frames import open_frames
 from nasrestore.errors import NasRestoreError
 
 
@@ -78,10 +78,3 @@ def test_too_short_a_clip_is_refused(tmp_path: Path, put: Writer) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NasRestoreError, match="no image"):
         open_frames(tmp_path / "empty")
-
-
-def test_every_folder_with_images_is_found(tmp_path: Path, put: Writer) -> None:
-    for name in ("1.png", "b/1.png", "b/c/1.png", ".hidden/1.png", "d/notes/1.png"):
-        put(name)
-    found = [folder.relative_to(tmp_path).as_posix() for folder in folders_with_images(tmp_path)]
-    assert found == [".", "b", "b/c", "d/notes"]
