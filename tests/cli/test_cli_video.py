@@ -161,7 +161,7 @@ def test_an_interrupted_video_can_be_played(
         (["empty.mp4"], "cannot read empty.mp4: the file is empty"),
         (["gap"], "gap: 1 frame missing between 00001.png and 00004.png: 2"),
         (["none"], "no image and no video in the folder none"),
-        (["gap", "empty.mp4"], "2 inputs cannot be restored:\n  gap: 1 frame missing"),
+        (["notes.txt", "empty.mp4"], "2 inputs cannot be restored:\n  notes.txt is not known"),
         (["clip", "--frames"], "--frames writes the frames of videos, and no input is one"),
         (["clip", "clip2"], "clip/00001.png and clip2/00001.png would both be written to"),
         (["clip", "--out", "clip"], "clip/00001.png is an input, and inputs are never overwritten"),
