@@ -67,7 +67,7 @@ class RainModel:
     def __post_init__(self) -> None:
         for item in fields(self):
             if item.name in _LIMITS:
-                span = _span(item.name, getattr(self, item.name))
+                span = limits(item.name, getattr(self, item.name))
                 object.__setattr__(self, item.name, span)
         if not self.depths or not all(0 < depth <= 1 for depth in self.depths):
             raise NasRestoreError(f"rain depths {self.depths}: expected numbers in (0, 1]")
@@ -82,6 +82,17 @@ def rain_layer(
     Streaks that cross are combined as 1 - (1 - a)(1 - b), so that nothing exceeds 1.
     """
     streaks = _draw_streaks(height, width, model, generator)
+    return streaks_layer(height, width, streaks, drawn(model.blur, generator))
+
+
+def streaks_layer(height: int, width: int, streaks: np.ndarray, blur: float = 0.0) -> np.ndarray:
+    """The brightness that given streaks add: ``H W`` float32 in [0, 1].
+
+    Args:
+        streaks: rows x, y (of the middle, pixels), angle (radians from vertical), length, width
+            (pixels), intensity in [0, 1]; a column for each.
+        blur: standard deviation in pixels of a Gaussian over the layer.
+    """
     streaks = streaks[:, np.argsort(streaks[3], kind="stable")]  # a block pads to its longest
     steep = np.abs(streaks[2]) <= math.pi / 4
     log_gap = _log_gap(height, width, streaks[:, steep])
@@ -90,7 +101,7 @@ def rain_layer(
         flat[2] = np.copysign(math.pi / 2, flat[2]) - flat[2]
         log_gap += _log_gap(width, height, flat).T
     layer = -np.expm1(log_gap)
-    layer = _blurred(layer, _uniform(model.blur, generator)).astype(np.float32)
+    layer = _blurred(layer, blur).astype(np.float32)
     return np.clip(layer, 0, 1)
 
 
@@ -105,25 +116,45 @@ def add_rain(clean: np.ndarray, model: RainModel, generator: np.random.Generator
     Returns:
         ``H W C`` float32 in [0, 1].
     """
-    veil = np.float32(_uniform(model.accumulation, generator))
+    veil = drawn(model.accumulation, generator)
     layer = rain_layer(clean.shape[0], clean.shape[1], model, generator)
-    scene = clean.astype(np.float32) * (1 - veil) + veil * np.float32(AIRLIGHT)
+    return under_rain(clean, layer, veil)
+
+
+def under_rain(clean: np.ndarray, layer: np.ndarray, veil: float = 0.0) -> np.ndarray:
+    """A clean image behind a veil and a layer of streaks: ``H W C`` float32 in [0, 1].
+
+    Args:
+        clean: ``H W C`` float in [0, 1].
+        layer: ``H W``, the brightness that is added.
+        veil: its share of the picture in [0, 1].
+    """
+    share = np.float32(veil)
+    scene = clean.astype(np.float32) * (1 - share) + share * np.float32(AIRLIGHT)
     return np.clip(scene + layer[:, :, None], 0, 1)
+
+
+def margin_of(model: RainModel) -> float:
+    """How far outside of the picture the middles of streaks lie that reach into it, pixels."""
+    return limits("length", model.length)[1] / 2 + limits("width", model.width)[1]
+
+
+def streak_area(model: RainModel) -> float:
+    """The mean area of a streak, square pixels: density times the picture over it is their number."""
+    mean_square_depth = float(np.mean(np.square(model.depths)))
+    return _middle(model.length) * (1 - _TAPER) * _middle(model.width) * mean_square_depth
 
 
 def _draw_streaks(
     height: int, width: int, model: RainModel, generator: np.random.Generator
 ) -> np.ndarray:
     """Rows x, y, angle (radians), length, width, intensity; one column a streak."""
-    density = _uniform(model.density, generator)
-    angle = _uniform(model.angle, generator)
-    spread = _uniform(model.spread, generator)
-    longest, widest = _span("length", model.length)[1], _span("width", model.width)[1]
-    margin = longest / 2 + widest  # streaks that reach in from outside: no thinner borders
+    density = drawn(model.density, generator)
+    angle = drawn(model.angle, generator)
+    spread = drawn(model.spread, generator)
+    margin = margin_of(model)  # streaks that reach in from outside: no thinner borders
     frame_height, frame_width = height + 2 * margin, width + 2 * margin
-    mean_square_depth = float(np.mean(np.square(model.depths)))
-    mean_area = _middle(model.length) * (1 - _TAPER) * _middle(model.width) * mean_square_depth
-    count = generator.poisson(density * frame_height * frame_width / mean_area)
+    count = generator.poisson(density * frame_height * frame_width / streak_area(model))
     depth = generator.choice(np.asarray(model.depths), count)
     jitter = np.clip(generator.normal(0, 1, count), -3, 3) * spread
     return np.stack(
@@ -131,9 +162,9 @@ def _draw_streaks(
             generator.uniform(-margin, width + margin, count),
             generator.uniform(-margin, height + margin, count),
             np.radians(np.clip(angle + jitter, -90, 90)),
-            generator.uniform(*_span("length", model.length), count) * depth,
-            generator.uniform(*_span("width", model.width), count) * depth,
-            generator.uniform(*_span("intensity", model.intensity), count) * depth,
+            generator.uniform(*limits("length", model.length), count) * depth,
+            generator.uniform(*limits("width", model.width), count) * depth,
+            generator.uniform(*limits("intensity", model.intensity), count) * depth,
         ]
     )
 
@@ -143,16 +174,16 @@ def _log_gap(height: int, width: int, streaks: np.ndarray) -> np.ndarray:
     total = np.zeros(height * width)
     for first in range(0, streaks.shape[1], _BLOCK * _BLOCKS):
         batch = streaks[:, first : first + _BLOCK * _BLOCKS]
-        drawn = [
-            _drawn(height, width, batch[:, start : start + _BLOCK])
+        blocks = [
+            _covered(height, width, batch[:, start : start + _BLOCK])
             for start in range(0, batch.shape[1], _BLOCK)
         ]
-        places, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        places, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         total += np.bincount(places, weights, height * width)
     return total.reshape(height, width)
 
 
-def _drawn(height: int, width: int, streaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _covered(height: int, width: int, streaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Flat pixel numbers, and the log(1 - alpha) that a streak has there.
 
     Every streak is drawn row by row: on a row it covers the few columns around its axis.
@@ -190,7 +221,12 @@ def _blurred(layer: np.ndarray, sigma: float) -> np.ndarray:
     return layer
 
 
-def _span(name: str, value: Span) -> tuple[float, float]:
+def limits(name: str, value: Span) -> tuple[float, float]:
+    """Low and high of a field of a model.
+
+    Raises:
+        NasRestoreError: they are outside of what the field may be, or exchanged.
+    """
     low, high = (value, value) if isinstance(value, (int, float)) else value
     least, most = _LIMITS[name]
     if not least <= low <= high <= most:
@@ -205,7 +241,8 @@ def _middle(value: Span) -> float:
     return (low + high) / 2
 
 
-def _uniform(value: Span, generator: np.random.Generator) -> float:
+def drawn(value: Span, generator: np.random.Generator) -> float:
+    """One value from a range."""
     low, high = (value, value) if isinstance(value, (int, float)) else value
     return float(generator.uniform(low, high))
 
