@@ -35,6 +35,7 @@ COMMANDS = {
     "train": Command("find", "[RUN]", "train the network that a run decided for"),
     "evaluate": Command("use", "[RUN]", "measure a run on test images, or anybody's results"),
     "restore": Command("use", "INPUT...", "restore images, folders of images, and videos"),
+    "synthesize": Command("use", "CLEAN...", "make rainy pairs or clips of clean photos or video"),
     "show": Command("look", "FILE", "a space, recipe, genotype or run: size, choices, cost"),
     "check": Command("look", "FILE...", "find every error in recipes, spaces and genotypes"),
     "profile": Command("look", "RECIPE", "parameters, multiply-adds and latency of a network"),

@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
             options.append(argument)
             takes_value = known[name].nargs != 0 and "=" not in argument
             if takes_value and rest and rest[0] != "--" and _option_name(rest[0]) is None:
-                options.append(rest.pop(0))
+                options[-1] = f"{argument}={rest.pop(0)}"  # argparse takes -10:10 for an option
         return options, positionals
 
     def _refuse(self, name: str) -> NoReturn:

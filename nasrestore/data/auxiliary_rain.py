@@ -11,11 +11,11 @@ lambda varies smoothly over the picture. Both stay as they are through a clip.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nasrestore.data.rain import Span
+from nasrestore.data.rain import RainModel, Span, drawn, rain_layer, under_rain
 from nasrestore.errors import NasRestoreError
 
 _SOFTNESS = 0.8  # standard deviation across the blur, pixels
@@ -56,6 +56,24 @@ class AuxiliaryRain:
         assert isinstance(self.weight, tuple) and isinstance(self.reach, tuple)
         kernel = streak_filter(float(generator.uniform(*self.reach)), angle)
         return weight_map(height, width, self.weight, generator), kernel
+
+
+def add_auxiliary_rain(
+    clean: np.ndarray, model: RainModel, auxiliary: AuxiliaryRain, generator: np.random.Generator
+) -> np.ndarray:
+    """Both kinds of streaks over a clean image, and the model's veil.
+
+    Args:
+        clean: ``H W C`` float in [0, 1].
+
+    Returns:
+        ``H W C`` float32 in [0, 1].
+    """
+    height, width = clean.shape[:2]
+    veil, angle = drawn(model.accumulation, generator), drawn(model.angle, generator)
+    layer = rain_layer(height, width, replace(model, angle=angle), generator)
+    weight, kernel = auxiliary.drawn(height, width, angle, generator)
+    return under_rain(clean, mixed_layer(layer, weight, kernel), veil)
 
 
 def mixed_layer(layer: np.ndarray, weight: np.ndarray | float, kernel: np.ndarray) -> np.ndarray:

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from nasrestore.data.files import existing_folder, images_matching
-from nasrestore.data.images import Image, image_size, read_image
+from nasrestore.data.images import Image, image_size, read_image, write_image
 from nasrestore.errors import NasRestoreError
 
 NAMED = 8  # missing numbers in one message
+FRAME_NAME = "{:05d}.png"
 
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -57,6 +60,25 @@ def open_frames(folder: str | Path, *, least: int = 1) -> FrameFolder:
             hint="take a longer clip",
         )
     return FrameFolder(folder, tuple(files), _common_size(files))
+
+
+class FrameWriter:
+    """Writes frames into a folder as ``00001.png``, ``00002.png`` and so on.
+
+    Such files of an earlier, longer clip would belong to this one: they are removed first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.frames = 0
+        for old in folder.glob("[0-9][0-9][0-9][0-9][0-9]*.png"):
+            if old.stem.isdigit():
+                old.unlink()
+
+    def write(self, pixels: np.ndarray) -> None:
+        """Appends a frame, ``H W C`` uint8 or uint16."""
+        write_image(self.folder / FRAME_NAME.format(self.frames + 1), pixels)
+        self.frames += 1
 
 
 def check_numbers(folder: Path, files: Sequence[Path]) -> None:

@@ -9,6 +9,8 @@ time is a pure function of seed and time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nasrestore.data.auxiliary_rain import AuxiliaryRain, mixed_layer
@@ -48,7 +50,7 @@ class RainClip:
         height: int,
         width: int,
         model: RainModel,
-        seed: int,
+        seed: int | Sequence[int],
         *,
         exposure: float = EXPOSURE,
         auxiliary: AuxiliaryRain | None = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from nasrestore.data.frames import FrameWriter
 from nasrestore.data.images import Image, read_image, write_image
 from nasrestore.data.video import VideoCut
 from nasrestore.data.video_writer import VideoWriter
@@ -24,7 +26,6 @@ from nasrestore.engine.jobs import FramesJob, ImageJob, Job, VideoJob
 from nasrestore.errors import NasRestoreError
 
 Progress = Callable[[int, int | None], None]
-FRAME_NAME = "{:05d}.png"
 
 
 class RestoresStreams(Protocol):
@@ -175,9 +176,9 @@ def _restore_video(restorer: RestoresStreams, job: VideoJob, tick: Callable[[], 
     count = 0
     restored = _named_stream(job.source, restorer, read())
     try:
-        with _FrameWriter(job) if job.as_frames else VideoWriter.like(job.target, job.video) as out:
+        with _writing(job) as write:
             for pixels in restored:
-                out.write(pixels, times.popleft())
+                write(pixels, times.popleft())
                 count += 1
                 tick()
             if cut:
@@ -187,25 +188,15 @@ def _restore_video(restorer: RestoresStreams, job: VideoJob, tick: Callable[[], 
     return count
 
 
-class _FrameWriter:
-    """Writes the frames of a video as PNG images, numbered from 1; those of an earlier one go."""
-
-    def __init__(self, job: VideoJob) -> None:
-        self._folder = job.target
-        self._count = 0
-        for old in self._folder.glob("[0-9][0-9][0-9][0-9][0-9]*.png"):
-            if old.stem.isdigit():
-                old.unlink()
-
-    def write(self, pixels: np.ndarray, at: Fraction) -> None:
-        self._count += 1
-        write_image(self._folder / FRAME_NAME.format(self._count), pixels)
-
-    def __enter__(self) -> _FrameWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
+@contextmanager
+def _writing(job: VideoJob) -> Iterator[Callable[[np.ndarray, Fraction], None]]:
+    """Writes frames with their times, to a video or as images."""
+    if job.as_frames:
+        folder = FrameWriter(job.target)
+        yield lambda pixels, at: folder.write(pixels)
+    else:
+        with VideoWriter.like(job.target, job.video) as video:
+            yield video.write
 
 
 def _readable(path: Path) -> Image:
