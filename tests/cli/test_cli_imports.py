@@ -33,6 +33,8 @@ QUICK = (
     (2, ["evaluate", "--restored", "a", "--clean", "b"]),
     (2, ["restore", "missing.png", "--out", "restored"]),
     (2, ["restore", "clip.mp4", "--out", "restored"]),
+    (0, ["synthesize", "--help"]),
+    (2, ["synthesize", "missing.png", "--out", "pairs"]),
     (2, ["profile", "rdmc"]),
     (2, ["profile", "rdmc", "--genotype", "no-such-genotype"]),
     (2, ["report"]),
