@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         load,
         load_genotype,
         load_space,
+        synthesize,
         train,
     )
     from nasrestore.graph.signature import (
@@ -53,7 +54,16 @@ if TYPE_CHECKING:
 
 _LAZY = {
     **dict.fromkeys(
-        ("build", "derive", "evaluate", "load", "load_genotype", "load_space", "train"),
+        (
+            "build",
+            "derive",
+            "evaluate",
+            "load",
+            "load_genotype",
+            "load_space",
+            "synthesize",
+            "train",
+        ),
         "nasrestore.api.public",
     ),
     "hypergradient_of": "nasrestore.api.hypergradient",
@@ -97,6 +107,7 @@ __all__ = [
     "relaxation",
     "schedule",
     "search",
+    "synthesize",
     "train",
 ]
 

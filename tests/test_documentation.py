@@ -50,9 +50,10 @@ def test_the_recipe_and_the_code_of_the_page_on_levels(
         "docs/memory.md",
         "docs/health.md",
         "docs/levels.md",
+        "docs/video.md",
     ],
 )
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+    for target in re.findall(r"\]\(([^)#:]+\.\w+)[)#]", text):
         assert ((ROOT / page).parent / target).exists(), f"{page} links {target}"

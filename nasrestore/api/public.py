@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nasrestore.api.evaluate import EvaluateResult
     from nasrestore.api.phases import Options
     from nasrestore.api.search import SearchResult
+    from nasrestore.api.synthesize import Synthesis
     from nasrestore.api.train import TrainResult
     from nasrestore.engine.model import RestorationModel
     from nasrestore.network.build import GraphNetwork
@@ -177,3 +178,42 @@ def load(run: RunLike = None, **options: Any) -> RestorationModel:
     from nasrestore.api.evaluate import load as load_model
 
     return load_model(run, **options)
+
+
+def synthesize(
+    clean: Pathlike | Sequence[Pathlike],
+    out: Pathlike,
+    *,
+    preset: str = "mixed",
+    model: str = "additive",
+    seed: int = 0,
+    sequences: bool = False,
+    clips: int | None = None,
+    size: tuple[int, int] | None = None,
+    overwrite: bool = False,
+    **rain: Any,
+) -> Synthesis:
+    """Makes rainy pairs and clips of clean photographs, folders of frames and videos.
+
+    Args:
+        clean: photographs, folders and videos.
+        out: the folder for ``rain/`` and ``norain/``.
+        preset: ``light``, ``medium``, ``heavy`` or ``mixed``.
+        model: ``additive``, or ``auxiliary`` for TMICS's Eq. 1.
+        sequences: a folder is a clip; its images are the frames.
+        clips: frames of the clips that a moving camera makes of photographs.
+        size: height and width of those frames; default: three quarters of the photograph.
+        rain: fields of :class:`nasrestore.data.rain.RainModel` to change, such as ``density=0.3``.
+
+    Raises:
+        NasRestoreError: something given is wrong; nothing was written.
+    """
+    from nasrestore.api import synthesize as room
+
+    one = isinstance(clean, (str, os.PathLike))
+    given = [Path(clean)] if one else [Path(path) for path in clean]  # type: ignore[arg-type, union-attr]
+    auxiliary, falling = room.auxiliary_rain(model), room.rain_model(preset, **rain)
+    sources = room.plan(
+        given, Path(out), sequences=sequences, clips=clips, size=size, overwrite=overwrite
+    )
+    return room.synthesize(sources, Path(out), falling, auxiliary=auxiliary, seed=seed)

@@ -131,6 +131,19 @@ def rain_model(preset: str = "mixed", **changes: Any) -> RainModel:
     return replace(PRESETS[preset], **changes)
 
 
+def auxiliary_rain(model: str) -> AuxiliaryRain | None:
+    """The second kind of streaks of a model by name.
+
+    Raises:
+        NasRestoreError: an unknown model.
+    """
+    from nasrestore.data.auxiliary_rain import AuxiliaryRain
+
+    if model not in MODELS:
+        raise NasRestoreError(f"unknown model of rain {model!r}", hint=did_you_mean(model, MODELS))
+    return AuxiliaryRain() if model == "auxiliary" else None
+
+
 def plan(
     clean: Sequence[Path],
     out: Path,

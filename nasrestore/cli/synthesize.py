@@ -74,8 +74,7 @@ def run(arguments: Namespace) -> int:
             raise NasRestoreError(f"no such file or folder: {path}", hint="check the path")
     if arguments.size is not None and arguments.clips is None:
         raise NasRestoreError("--size belongs to --clips", hint="other frames keep their size")
-    from nasrestore.api.synthesize import plan, rain_model, synthesize
-    from nasrestore.data.auxiliary_rain import AuxiliaryRain
+    from nasrestore.api.synthesize import auxiliary_rain, plan, rain_model, synthesize
 
     given = {name: getattr(arguments, name) for name in FIELDS}
     changes = {FIELDS[name][0]: value for name, value in given.items() if value is not None}
@@ -94,7 +93,7 @@ def run(arguments: Namespace) -> int:
                 sources,
                 arguments.out,
                 rain,
-                auxiliary=AuxiliaryRain() if arguments.model == "auxiliary" else None,
+                auxiliary=auxiliary_rain(arguments.model),
                 seed=arguments.seed,
                 progress=lambda done, total: observer.loading("rainy images", done, total),
             )

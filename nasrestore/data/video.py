@@ -147,7 +147,7 @@ class Video:
                 longest = max(longest, time - end + 1 / self.rate if count else longest)
                 count, end = count + 1, time + _duration(frame, self.rate)
                 yield TimedFrame(pixels, time)
-            missing = _missing(container, stream, count, end, longest)
+            missing = _missing(container, stream, end, longest)
         if missing:
             raise self._cut(count, end, missing)
 
@@ -269,6 +269,9 @@ def _duration(frame: Any, rate: Fraction) -> Fraction:
 
 def _seconds(container: Any, stream: Any) -> Fraction | None:
     """The length of the picture by the file's header."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        # a cut file's duration is what is left of it; frames that are empty are counted here too
+        return stream.frames / Fraction(stream.average_rate)
     if stream.duration:
         return Fraction(stream.duration) * Fraction(stream.time_base)
     tag = stream.metadata.get("DURATION")  # Matroska's, one for each stream
@@ -284,12 +287,8 @@ def _seconds(container: Any, stream: Any) -> Fraction | None:
     return None
 
 
-def _missing(
-    container: Any, stream: Any, count: int, end: Fraction, longest: Fraction
-) -> str | None:
+def _missing(container: Any, stream: Any, end: Fraction, longest: Fraction) -> str | None:
     """What lacks at the end: FFmpeg takes a file that was cut off for one that ends there."""
-    if container.format.name == "avi" and stream.frames > count:
-        return f"its header promises {stream.frames} frames"
     seconds = _seconds(container, stream)
     start = Fraction(0)
     if stream.duration and stream.start_time is not None:

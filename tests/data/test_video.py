@@ -58,7 +58,7 @@ def test_a_copy_has_the_frames_times_size_and_sound(
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("suffix", KINDS)
 def test_uneven_times_are_kept(tmp_path: Path, suffix: str) -> None:
     source = make_video(tmp_path / f"a{suffix}", UNEVEN)
     times = [frame.time for frame in open_video(copied(source, tmp_path / f"b{suffix}"))]
@@ -67,6 +67,8 @@ def test_uneven_times_are_kept(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_turned_videos_come_upright(tmp_path: Path, rotation: int) -> None:
+    if not hasattr(av.VideoStream, "set_display_rotation"):
+        pytest.skip("this PyAV cannot write the rotation")
     stored = [frame.pixels for frame in open_video(make_video(tmp_path / "a.mp4"))]
     source = make_video(tmp_path / "turned.mp4", rotation=rotation)
     video = open_video(source)
