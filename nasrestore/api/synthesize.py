@@ -254,7 +254,8 @@ def _make_clip(
     falling = None
     for time, pixels in source.clip(words):
         if falling is None:
-            falling = RainClip(*pixels.shape[:2], rain, words, auxiliary=auxiliary)
+            height, width = pixels.shape[:2]
+            falling = RainClip(height, width, rain, words, auxiliary=auxiliary)
         clean.write(pixels)
         rainy.write(_pixels(falling.over(_unit(pixels), time), pixels.dtype))
         tick()

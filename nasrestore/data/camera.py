@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class View:
 
 
 def camera_path(
-    photo: tuple[int, int], size: tuple[int, int], frames: int, seed: int
+    photo: tuple[int, int], size: tuple[int, int], frames: int, seed: int | Sequence[int]
 ) -> list[View]:
     """A smooth pan, zoom and rotation whose every view lies inside of the photograph.
 
@@ -67,7 +67,9 @@ def camera_path(
     ]
 
 
-def moved(photo: np.ndarray, frames: int, seed: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def moved(
+    photo: np.ndarray, frames: int, seed: int | Sequence[int], size: tuple[int, int]
+) -> Iterator[np.ndarray]:
     """The frames that a moving camera sees of a photograph; a pure function of the arguments.
 
     Args:

@@ -109,6 +109,8 @@ class VideoWriter:
         self._colour = (Colour() if like is None else like.colour).resolved(size[0])
         self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         self._sound: _Sound | None = None
+        self._container: Any = None
+        self._stream: Any = None
         with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open(kind, like)
