@@ -209,11 +209,12 @@ def synthesize(
         NasRestoreError: something given is wrong; nothing was written.
     """
     from nasrestore.api import synthesize as room
+    from nasrestore.api.clean_sources import plan
 
     one = isinstance(clean, (str, os.PathLike))
     given = [Path(clean)] if one else [Path(path) for path in clean]  # type: ignore[arg-type, union-attr]
     auxiliary, falling = room.auxiliary_rain(model), room.rain_model(preset, **rain)
-    sources = room.plan(
+    sources = plan(
         given, Path(out), sequences=sequences, clips=clips, size=size, overwrite=overwrite
     )
     return room.synthesize(sources, Path(out), falling, auxiliary=auxiliary, seed=seed)

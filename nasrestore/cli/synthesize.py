@@ -74,7 +74,8 @@ def run(arguments: Namespace) -> int:
             raise NasRestoreError(f"no such file or folder: {path}", hint="check the path")
     if arguments.size is not None and arguments.clips is None:
         raise NasRestoreError("--size belongs to --clips", hint="other frames keep their size")
-    from nasrestore.api.synthesize import auxiliary_rain, plan, rain_model, synthesize
+    from nasrestore.api.clean_sources import plan
+    from nasrestore.api.synthesize import auxiliary_rain, rain_model, synthesize
 
     given = {name: getattr(arguments, name) for name in FIELDS}
     changes = {FIELDS[name][0]: value for name, value in given.items() if value is not None}
