@@ -179,7 +179,9 @@ def discretisation_gap(
     place = device_named(device or recipe.device)
     set_up(recipe, place)
     if splits is None:
-        splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+        splits = open_splits(
+            recipe, place, getattr(options.observer, "loading", None), opened.prepared.graph
+        )
     splits.check_disjoint()
     levels = recipe.search.levels
     batches = splits.stream(replace(levels[0], data="train"), recipe.seed + 2000)

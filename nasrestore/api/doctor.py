@@ -80,7 +80,7 @@ def examine_run(
         found += decided.judge_course(course, _turns(choices, checkpoint), _spread(recipe))
     found += _decisions(opened, choices)
     found += _reading(opened.prepared)
-    images = _opened(recipe, options, device or recipe.device) if data else None
+    images = _opened(opened.prepared, options, device) if data else None
     if images is None:
         found += _logged_members(records, recipe)
     else:
@@ -263,15 +263,17 @@ def _images(images: Splits | Finding, checkpoint: Checkpoint | None) -> list[Fin
     return found
 
 
-def _opened(recipe: RecipeSpec, options: Options, device: str) -> Splits | Finding:
+def _opened(prepared: Prepared, options: Options, device: str | None) -> Splits | Finding:
     """The images, all decoded; or why that cannot be."""
     from nasrestore.assemble.data import open_splits
     from nasrestore.assemble.network import device_named
 
-    place = device_named(device)
+    place = device_named(device or prepared.recipe.device)
 
     try:
-        found = open_splits(recipe, place, getattr(options.observer, "loading", None))
+        found = open_splits(
+            prepared.recipe, place, getattr(options.observer, "loading", None), prepared.graph
+        )
         _ = found.all, found.test
     except NasRestoreError as error:
         advice = error.hint or "put the images where the recipe says, or use --no-data"
@@ -315,7 +317,7 @@ def examine_recipe(
         sentence = f"space {prepared.graph.name!r} has nothing to decide: there is no search"
         return Diagnosis(None, prepared.recipe.recipe, (Finding("ok", "end", "search", sentence),))
     if data:
-        opened = _opened(prepared.recipe, options, device or prepared.recipe.device)
+        opened = _opened(prepared, options, device)
         found += [opened] if isinstance(opened, Finding) else data_findings(opened)
         if not isinstance(opened, Finding) and not of_kind(found, "hard"):
             found += _tried(prepared, opened, options, device)

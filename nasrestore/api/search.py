@@ -129,7 +129,7 @@ def _search(
 
     recipe = prepared.recipe
     set_up(recipe, device)
-    splits = open_splits(recipe, device, getattr(options.observer, "loading", None))
+    splits = open_splits(recipe, device, getattr(options.observer, "loading", None), prepared.graph)
     splits.check_disjoint()
     for note in splits.notes:
         options.observer.message(note)

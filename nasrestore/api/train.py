@@ -169,7 +169,7 @@ def _train(
     recipe = planned.prepared.recipe
     place = device_named(device or recipe.device)
     set_up(recipe, place)
-    splits = open_splits(recipe, place, getattr(options.observer, "loading", None))
+    splits = open_splits(recipe, place, getattr(options.observer, "loading", None), planned.derived)
     splits.check_disjoint()
     for note in splits.notes:
         options.observer.message(note)

@@ -10,31 +10,48 @@ from pathlib import Path
 
 import torch
 
+from nasrestore.assemble.clips import (
+    ClipData,
+    Reading,
+    add_flow,
+    clip_set,
+    flow_notes,
+    reading,
+    testing_clips,
+    training_clips,
+)
+from nasrestore.assemble.images import rain_of, testing_images, training_images
 from nasrestore.assemble.scenes import TRAINED, Scenes, compared_by_looks, not_looked_for
+from nasrestore.data.clip_layouts import ClipPairSet
+from nasrestore.data.clip_patches import ClipStream
+from nasrestore.data.clipset import ClipSet
 from nasrestore.data.imageset import ImageSet
-from nasrestore.data.layouts import SUBSET_FOLDERS, PairSet, Subset, open_pairs
+from nasrestore.data.layouts import PairSet
 from nasrestore.data.leaks import Leak, named
 from nasrestore.data.patches import PatchStream
 from nasrestore.data.rain import PRESETS
-from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
+from nasrestore.data.samples import Photograph
 from nasrestore.data.split import split_identities
 from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.graph.ir import SearchGraph
 from nasrestore.search.health.splits import LEAVE_OUT
 from nasrestore.search.level import BatchStream
-from nasrestore.spec.recipe import DataSpec, LevelSpec, RecipeSpec
+from nasrestore.spec.data import DataSpec
+from nasrestore.spec.recipe import LevelSpec, RecipeSpec
 
 GIBIBYTE = 2**30
 TEST_VARIANTS = 2
 CALIBRATION_PATCH = 256  # pixels
 CALIBRATION_BATCH = 4
 
-Source = PairSet | tuple[Photograph, ...]
+Source = PairSet | tuple[Photograph, ...] | ClipData
+Images = ImageSet | ClipSet
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass
 class Splits:
-    """The images of a recipe, split by clean scene; each set is decoded when it is first used.
+    """The images or clips of a recipe, split by clean scene; each set is decoded when first used.
 
     Attributes:
         name: what the training images are, for results.
@@ -53,33 +70,35 @@ class Splits:
     _testing: Source
     _device: torch.device
     progress: Progress | None = None
+    _reading: Reading | None = None
     digest: str = field(default="", init=False)
     _leaks: list[Leak] | None = field(default=None, init=False)
+    _flow_added: bool = field(default=False, init=False)
 
     @cached_property
-    def _decoded(self) -> ImageSet:
+    def _decoded(self) -> Images:
         variants = _variants(self._recipe.data)
-        return self._image_set(self._training, self._trained(), variants, "training images")
+        return self._image_set(self._training, self._trained(), variants, "training")
 
     @property
-    def all(self) -> ImageSet:
+    def all(self) -> Images:
         """Training and validation images together."""
         return self._decoded.select(self._trained())
 
     @property
-    def train(self) -> ImageSet:
+    def train(self) -> Images:
         return self._decoded.select(self.members["train"])
 
     @property
-    def validation(self) -> ImageSet:
+    def validation(self) -> Images:
         return self._decoded.select(self.members["validation"])
 
     @cached_property
-    def test(self) -> ImageSet:
+    def test(self) -> Images:
         """Images in neither: nothing may be decided by them."""
-        return self._image_set(self._testing, self.members["test"], TEST_VARIANTS, "test images")
+        return self._image_set(self._testing, self.members["test"], TEST_VARIANTS, "test")
 
-    def image_set(self, split: str) -> ImageSet:
+    def image_set(self, split: str) -> Images:
         return {"train": lambda: self.train, "validation": lambda: self.validation}.get(
             split, lambda: self.all if split == "all" else self.test
         )()
@@ -172,14 +191,9 @@ class Splits:
         if patches is not None and level.data != "all":
             share = data.validation if level.data == "validation" else 1 - data.validation
             patches = max(1, round(patches * share))
-        return PatchStream(
-            self.image_set(level.data),
-            data.patch,
-            data.batch,
-            patches=patches,
-            augment=data.augment,
-            seed=seed,
-            device=self._device,
+        images = self._with_flow(self.image_set(level.data))
+        return _stream(
+            images, data.patch, data.batch, patches, data.augment, seed=seed, device=self._device
         )
 
     def calibration(self, split: str, multiple: int) -> BatchStream:
@@ -187,26 +201,54 @@ class Splits:
 
         Statistics of small patches lean on their borders.
         """
-        images = self.image_set(split)
+        images = self._with_flow(self.image_set(split))
         data, restore = self._recipe.data, self._recipe.restore
         smallest = min(min(size) for size in images.sizes)
         applied = CALIBRATION_PATCH if restore is None else restore.tile or CALIBRATION_PATCH
         side = max(data.patch, min(applied, smallest) // multiple * multiple)
         seed = self._recipe.seed + 3000
-        return PatchStream(
+        return _stream(
             images, side, CALIBRATION_BATCH, augment=True, seed=seed, device=self._device
         )
 
-    def _image_set(
-        self, source: Source, members: Iterable[str], variants: int, what: str
-    ) -> ImageSet:
+    def _with_flow(self, images: Images) -> Images:
+        """Clips with the optical flow that the network reads, which is computed when first asked for."""
+        reads = self._reading
+        whole = self._decoded
+        if reads is None or reads.flow is None or self._flow_added or isinstance(whole, ImageSet):
+            return images
+        add_flow(whole, reads.flow, self._device, self._shown("optical flow"))
+        self._flow_added = True
+        return images
+
+    def _shown(self, what: str) -> Callable[[int, int], None] | None:
         progress = self.progress
-        show = None if progress is None else (lambda done, total: progress(what, done, total))
+        return None if progress is None else (lambda done, total: progress(what, done, total))
+
+    def _image_set(
+        self, source: Source, members: Iterable[str], variants: int, part: str
+    ) -> Images:
         limit = int(self._recipe.data.memory * GIBIBYTE)
         device = torch.device("cpu")
         if self._device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self._device)
             device, limit = self._device, min(limit, free // 4)
+        recolour = part == "training" and _recolour(self._recipe.data)
+        if self._reading is not None:
+            clips = clip_set(
+                source,
+                set(members),
+                self._recipe,
+                self._reading.frames,
+                variants=variants,
+                recolour=recolour,
+                device=device,
+                limit_bytes=limit,
+                progress=self._shown(f"{part} clips"),
+            )
+            self.notes += _kept_on_disk(clips, f"{part} clips")
+            return clips
+        show = self._shown(f"{part} images")
         if isinstance(source, PairSet):
             return ImageSet.from_pairs(
                 source.select(set(members)), device=device, limit_bytes=limit, progress=show
@@ -214,9 +256,9 @@ class Splits:
         wanted = set(members)
         return ImageSet.with_rain(
             [photograph for photograph in source if photograph.identity in wanted],
-            PRESETS[_rain(self._recipe.data)],
+            PRESETS[rain_of(self._recipe.data)],
             variants=variants,
-            recolour=what == "training images" and _recolour(self._recipe.data),
+            recolour=recolour,
             seed=self._recipe.seed,
             device=device,
             limit_bytes=limit,
@@ -224,14 +266,34 @@ class Splits:
         )
 
 
+def _stream(
+    images: Images,
+    patch: int,
+    batch: int,
+    patches: int | None = None,
+    augment: bool = False,
+    *,
+    seed: int,
+    device: torch.device,
+) -> BatchStream:
+    made = ClipStream if isinstance(images, ClipSet) else PatchStream
+    return made(images, patch, batch, patches, augment, seed, device)  # type: ignore[arg-type]
+
+
+def _kept_on_disk(clips: ClipSet, what: str) -> list[str]:
+    if clips.in_memory:
+        return []
+    size = f"{clips.bytes / GIBIBYTE:.3g} GiB"
+    return [
+        f"the {what} take {size}, more than data.memory: they are kept below {clips.on_disk} "
+        "until the end"
+    ]
+
+
 def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
     more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
     return ", ".join(ordered[:3]) + more
-
-
-def _rain(data: DataSpec) -> str:
-    return "mixed" if data.rain is None else data.rain.preset
 
 
 def _recolour(data: DataSpec) -> bool:
@@ -243,17 +305,31 @@ def _variants(data: DataSpec) -> int:
 
 
 def open_splits(
-    recipe: RecipeSpec, device: torch.device, progress: Progress | None = None
+    recipe: RecipeSpec,
+    device: torch.device,
+    progress: Progress | None = None,
+    graph: SearchGraph | None = None,
 ) -> Splits:
-    """Finds the images of a recipe and splits them; decodes nothing yet.
+    """Finds the images or clips of a recipe and splits them; decodes nothing yet.
+
+    Args:
+        graph: of the networks that will read them; None reads images.
 
     Raises:
         NasRestoreError: a folder is missing, empty or unpaired, or there are too few images.
     """
     data = recipe.data
     notes: list[str] = []
-    name, training = _training_source(data, notes)
-    testing = _testing_source(data, notes)
+    reads = reading(recipe, graph)
+    training: Source
+    testing: Source | None
+    if reads is None:
+        name, training = training_images(data, notes)
+        testing = testing_images(data, notes)
+    else:
+        name, training = training_clips(recipe, notes)
+        testing = testing_clips(recipe, notes)
+        notes += flow_notes(reads)
     test_name = name if testing is None else _test_name(data, name)
     scenes = _scenes(training)
     if data.limit is not None:
@@ -271,61 +347,17 @@ def open_splits(
         members["test"] = _scenes(testing)[: data.limit]
     shares = {"train": 1 - data.validation, "validation": data.validation}
     members |= split_identities(scenes, shares, recipe.seed)
-    return Splits(name, test_name, notes, members, recipe, training, testing, device, progress)
+    return Splits(
+        name, test_name, notes, members, recipe, training, testing, device, progress, reads
+    )
 
 
 def _scenes(source: Source) -> list[str]:
-    if isinstance(source, PairSet):
+    if isinstance(source, (PairSet, ClipPairSet)):
         return source.identities
-    return [photograph.identity for photograph in source]
-
-
-def _training_source(data: DataSpec, notes: list[str]) -> tuple[str, Source]:
-    if data.rainy is not None and data.clean is not None:
-        pairs = open_pairs(rainy=data.rainy, clean=data.clean)
-        notes += pairs.notes
-        return f"pairs ({Path(data.rainy).name})", pairs
-    if data.root is None:
-        found = tuple(sample_photographs())
-        names = ", ".join(p.identity.removeprefix("sample/") for p in found)
-        notes.append(
-            f"no data.root: using {len(found)} sample photographs with synthetic rain ({names}); "
-            "--set data.root=FOLDER takes your own"
-        )
-        return f"sample photographs, {_rain(data)} rain", found
-    if data.layout == "photographs":
-        found = tuple(clean_folder(data.root))
-        notes.append(f"{len(found)} photographs in {data.root}, {_rain(data)} synthetic rain")
-        return f"photographs ({Path(data.root).name}), {_rain(data)} rain", found
-    pairs = _open_pairs(data.root, data.layout, "train")
-    notes += pairs.notes
-    return f"{pairs.layout} ({Path(data.root).name})", pairs
+    return [scene.identity for scene in source]
 
 
 def _test_name(data: DataSpec, training: str) -> str:
     given = data.test_rainy or data.test_root
     return training if given is None else f"{Path(given).parent.name}/{Path(given).name}"
-
-
-def _testing_source(data: DataSpec, notes: list[str]) -> Source | None:
-    """The test images where they lie apart from the training images; ``None`` where they do not."""
-    if data.test_rainy is not None and data.test_clean is not None:
-        pairs = open_pairs(rainy=data.test_rainy, clean=data.test_clean)
-    elif data.test_root is not None:
-        own = "auto" if data.layout == "photographs" else data.layout
-        pairs = _open_pairs(data.test_root, data.test_layout or own, "test")
-    elif data.root is not None and data.layout != "photographs" and _has(data.root, "test"):
-        pairs = open_pairs(data.root, layout=data.layout, subset="test")
-    else:
-        return None
-    notes += pairs.notes
-    return pairs
-
-
-def _has(root: str, subset: Subset) -> bool:
-    return any((Path(root) / name).is_dir() for name in SUBSET_FOLDERS[subset])
-
-
-def _open_pairs(root: str, layout: str, subset: Subset) -> PairSet:
-    """The subset below a folder where there is one, else the folder itself."""
-    return open_pairs(root, layout=layout, subset=subset if _has(root, subset) else None)

@@ -25,6 +25,25 @@ def dihedral(images: torch.Tensor, element: int) -> torch.Tensor:
     return torch.rot90(images, element % 4, (-2, -1))
 
 
+def dihedral_flow(flow: torch.Tensor, element: int) -> torch.Tensor:
+    """Turns flow as :func:`dihedral` turns the frames that it belongs to: places and vectors.
+
+    Args:
+        flow: ``... 2 H W``, movement to the right first, then downwards.
+        element: 0 (nothing) to 7.
+
+    Raises:
+        ValueError: no such element.
+    """
+    turned = dihedral(flow, element)
+    right, down = turned.unbind(-3)
+    if element >= 4:
+        right = -right
+    for _ in range(element % 4):  # a quarter counterclockwise: right becomes up
+        right, down = down, -right
+    return torch.stack([right, down], dim=-3)
+
+
 def dihedral_inverse(element: int) -> int:
     """The element that undoes another: ``dihedral(dihedral(x, k), dihedral_inverse(k)) == x``."""
     return element if element >= 4 else -element % 4

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nasrestore.data.files import existing_folder, images_matching
-from nasrestore.data.images import Image, image_size, read_image, write_image
+from nasrestore.data.images import IMAGE_SUFFIXES, Image, image_size, read_image, write_image
 from nasrestore.errors import NasRestoreError
 
 NAMED = 8  # missing numbers in one message
@@ -39,18 +39,19 @@ class FrameFolder:
         return (read_image(file) for file in self.files)
 
 
-def open_frames(folder: str | Path, *, least: int = 1) -> FrameFolder:
+def open_frames(folder: str | Path, *, least: int = 1, glob: str = "*.*") -> FrameFolder:
     """The clip in a folder; headers are read, pixels are not.
 
     Args:
         least: frames it must have.
+        glob: which images of the folder are its frames.
 
     Raises:
         NasRestoreError: no folder, no or too few images, numbers missing in a numbered sequence, two
             files of one number, several sequences in one folder, or frames of several sizes.
     """
     folder = existing_folder(folder)
-    files = images_matching(folder, "*.*")
+    files = images_matching(folder, glob)
     if not files:
         raise NasRestoreError(f"no image in the folder {folder}", hint="frames are image files")
     check_numbers(folder, files)
@@ -60,6 +61,13 @@ def open_frames(folder: str | Path, *, least: int = 1) -> FrameFolder:
             hint="take a longer clip",
         )
     return FrameFolder(folder, tuple(files), _common_size(files))
+
+
+def has_frames(folder: Path, glob: str = "*.*") -> bool:
+    """Whether a folder holds images itself."""
+    return any(
+        path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "." for path in folder.glob(glob)
+    )
 
 
 class FrameWriter:
@@ -98,7 +106,7 @@ def check_numbers(folder: Path, files: Sequence[Path]) -> None:
             f"{folder} holds several sequences or other images among its frames ({names})",
             hint="put every clip into a folder of its own",
         )
-    numbers = _changing_number(files)
+    numbers = number_of_frame(files)
     if numbers is None:
         return
     by_number: dict[int, Path] = {}
@@ -121,8 +129,10 @@ def check_numbers(folder: Path, files: Sequence[Path]) -> None:
         )
 
 
-def _changing_number(files: Sequence[Path]) -> list[int] | None:
+def number_of_frame(files: Sequence[Path]) -> list[int] | None:
     """For every file the number that changes, or None where none or more than one does."""
+    if not all(_NUMBER.search(file.stem) for file in files):
+        return None
     columns = list(zip(*(map(int, _NUMBER.findall(file.stem)) for file in files), strict=True))
     changing = [column for column in columns if len(set(column)) > 1]
     if len(columns) == 1:

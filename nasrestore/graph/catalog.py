@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from nasrestore import registry
-from nasrestore.graph.catalog_clips import CLIP_OPERATIONS, FRAME_OPERATIONS
+from nasrestore.graph.catalog_clips import CLIP_DATASETS, CLIP_OPERATIONS, FRAME_OPERATIONS
 from nasrestore.graph.catalog_search import (
     CURVATURES,
     HYPERGRADIENTS,
@@ -249,6 +249,7 @@ DATASETS: dict[str, Signature] = {
     "rain13k": Signature("Rain13K or one of its tests"),
     "folders": Signature("a folder of rainy and a folder of clean images"),
     "spa": Signature("SPA-Data or another list of pairs"),
+    **CLIP_DATASETS,
 }
 
 for _registry, _signatures in (

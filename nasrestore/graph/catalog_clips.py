@@ -9,6 +9,7 @@ from nasrestore.graph.signature import (
     OperationSignature,
     Parameter,
     Params,
+    Signature,
     SignatureError,
 )
 
@@ -118,3 +119,14 @@ FRAME_OPERATIONS: dict[str, OperationSignature] = {
         layers=_average_layers,
     ),
 }
+
+CLIP_DATASETS: dict[str, Signature] = {
+    "clean_clips": Signature("clean clips: folders of frames and videos; rain is synthesised"),
+    "rain_syn_complex25": Signature("RainSynComplex25, heavy rain"),
+    "rain_syn_light25": Signature("RainSynLight25"),
+    "nturain": Signature("NTURain"),
+    "rain_syn_all100": Signature("RainSynAll100"),
+    "clip_folders": Signature("a folder of rainy and a folder of clean clips"),
+    "clip_videos": Signature("a folder of rainy and a folder of clean videos"),
+}
+EITHER = frozenset(("auto", "photographs"))  # layouts for images and for clips

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nasrestore import registry
 from nasrestore.errors import SpecError, raise_all
+from nasrestore.graph.data_check import check_data
 from nasrestore.graph.hyper_check import check_hyper, check_strength
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.level_check import SpaceNames, check_levels
@@ -14,8 +15,9 @@ from nasrestore.graph.named import known, named, parameters
 from nasrestore.graph.reach import ARCHITECTURE, check_dependence, reads_variables
 from nasrestore.graph.values import Problems
 from nasrestore.registry import did_you_mean
+from nasrestore.spec.data import DataSpec
 from nasrestore.spec.parts import Part, RecipeParts, read_recipe_parts, recipe_parts_of
-from nasrestore.spec.recipe import DataSpec, LevelSpec, PhaseSpec, RecipeSpec, TermSpec
+from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec, TermSpec
 from nasrestore.spec.source import Tree
 
 
@@ -30,6 +32,7 @@ def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
     raise_all(recipe_problems(recipe_parts_of(recipe), names))
     problems = Problems()
     check_dependence(recipe, graph, problems)
+    check_data(recipe.data, graph, problems)
     raise_all(problems.errors)
 
 

@@ -276,6 +276,9 @@ def _absolute_paths(tree: Tree) -> Tree:
     places: list[tuple[str | int, ...]] = []
     if data is not None and data.kind == "mapping":
         places += [("data", key) for key in _PATHS if key in data.value]
+        flow = data.child("flow")
+        if flow is not None and flow.kind == "mapping" and "weights" in flow.value:
+            places.append(("data", "flow", "weights"))
     plugins = tree.value.get("plugins")
     if plugins is not None and plugins.kind == "sequence":
         places += [("plugins", i) for i in range(len(plugins.value))]

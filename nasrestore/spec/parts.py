@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from nasrestore.errors import SpecError
+from nasrestore.spec.data import DataSpec
 from nasrestore.spec.expression import ExpressionError, is_expression, parse_expression
 from nasrestore.spec.recipe import (
-    DataSpec,
     EvaluateSpec,
     HyperSpec,
     LevelSpec,

@@ -7,48 +7,10 @@ import re
 from typing import Any, Literal
 
 from nasrestore.errors import Location, SpecError, raise_all
+from nasrestore.spec.data import DataSpec
 from nasrestore.spec.schema import Located, entry, read, spec_class
 from nasrestore.spec.source import Tree, tree_of
 from nasrestore.spec.space import check_format
-
-
-@spec_class
-class RainSpec(Located):
-    """Synthetic rain for clean photographs."""
-
-    preset: Literal["light", "medium", "heavy", "mixed"] = entry("mixed", doc="kind of rain")
-    variants: int = entry(4, least=1, most=64, doc="rainy versions of each photograph")
-    recolour: bool = entry(
-        False, doc="train on versions in other colours and brightness, where photographs are few"
-    )
-
-
-@spec_class
-class DataSpec(Located):
-    """Where the images come from, how they are split and cut."""
-
-    root: str | None = entry(
-        None, doc="folder of pairs; default: sample photographs of installed packages"
-    )
-    layout: str = entry("auto", doc="layout of the folder; auto looks; photographs: clean ones")
-    rainy: str | None = entry(None, doc="folder of degraded images, with clean, in place of root")
-    clean: str | None = entry(None, doc="folder of clean images of the same names")
-    test_root: str | None = entry(None, doc="folder of the test pairs, if not part of root")
-    test_layout: str | None = entry(None, doc="layout of test_root; default: that of root")
-    test_rainy: str | None = entry(None, doc="folder of degraded test images, with test_clean")
-    test_clean: str | None = entry(None, doc="folder of clean test images of the same names")
-    rain: RainSpec | None = entry(None, doc="rain for clean photographs")
-    patch: int = entry(128, least=8, doc="side of a training patch, pixels")
-    patches: int | None = entry(None, least=1, doc="size of a fixed pool; default: fresh ones")
-    batch: int = entry(8, least=1, doc="patches a step")
-    augment: bool = entry(True, doc="flips and quarter turns")
-    validation: float = entry(0.5, above=0, most=0.9, doc="share of images for validation")
-    test: float = entry(0.25, least=0, most=0.9, doc="share held out, where there is no test set")
-    overlap: Literal["refused", "accepted"] = entry(
-        "refused", doc="scenes in two splits; accepted is written beside every figure"
-    )
-    limit: int | None = entry(None, least=2, doc="use the first so many images, and test images")
-    memory: float = entry(4.0, above=0, doc="GiB of decoded images to hold in memory")
 
 
 @spec_class

@@ -21,6 +21,7 @@ import nasrestore.ops
 import nasrestore.search.hypergradient
 import nasrestore.search.schedule  # noqa: F401  attaches the factories
 from nasrestore import registry
+from nasrestore.data.clip_layouts import CLIP_LAYOUTS
 from nasrestore.data.layouts import LAYOUTS
 from nasrestore.graph import catalog
 from nasrestore.graph.signature import (
@@ -210,7 +211,7 @@ def test_metrics_are_the_protocols() -> None:
 
 
 def test_data_sets_are_the_layouts() -> None:
-    assert set(catalog.DATASETS) == {*LAYOUTS, "auto", "photographs"}
+    assert set(catalog.DATASETS) == {*LAYOUTS, *CLIP_LAYOUTS, "auto", "photographs", "clean_clips"}
 
 
 def test_losses_can_be_made_at_the_edge_of_their_ranges() -> None:

@@ -1,0 +1,367 @@
+"""Clips decoded once and kept as uint8: in memory, or in mapped files where they would not fit.
+
+Whatever is asked for later is a slice of what is there, so that decoding never keeps a device waiting;
+and both ways give the same pixels.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from nasrestore.data.clip_layouts import ClipPairSet
+from nasrestore.data.clip_sources import CleanSource, ClipSource, PairedClip, RainyClip
+from nasrestore.data.clip_store import ClipStore
+from nasrestore.data.clips import ClipPair
+from nasrestore.data.files import Failures
+from nasrestore.data.images import with_channels
+from nasrestore.data.imageset import DEFAULT_LIMIT_BYTES, to_pixels
+from nasrestore.data.rain import RainModel
+from nasrestore.data.split import content_hash
+from nasrestore.errors import NasRestoreError
+
+Progress = Callable[[int, int], None]
+Flow = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass
+class _Item:
+    source: ClipSource
+    size: tuple[int, int]
+    rainy: torch.Tensor
+    clean: torch.Tensor
+    flow: torch.Tensor | None = None  # of every window, without its centre frame
+
+
+class ClipSet:
+    """Rainy clips and the clean ones they show, as uint8 ``T C H W`` tensors.
+
+    Use :meth:`from_pairs` or :meth:`with_rain`.
+
+    Args:
+        sources: one for every rainy clip; several may share a clean one.
+        window: frames that are looked at together, odd; shorter clips are refused.
+        channels: 3 (grey is repeated) or 1 (colour becomes luma).
+        device: where clips in memory live.
+        limit_bytes: clips of more than this are kept on disk.
+        progress: called with (clips decoded, clips).
+
+    Attributes:
+        in_memory: they are not on disk.
+        on_disk: the folder that they are in otherwise.
+
+    Raises:
+        NasRestoreError: clips that cannot be read, are shorter than the window, or differ in length
+            from their clean ones, all in one message; or the disk is full.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ClipSource],
+        *,
+        window: int = 1,
+        channels: int = 3,
+        device: str | torch.device = "cpu",
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        progress: Progress | None = None,
+    ) -> None:
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f"an odd number of frames expected, got {window}")
+        self.window, self.channels = window, channels
+        self.limit_bytes = limit_bytes
+        sizes = _measured(sources, window)
+        expected = _expected_bytes(sources, sizes, channels)
+        self.in_memory = expected is not None and expected <= limit_bytes
+        store = ClipStore(torch.device(device), on_disk=not self.in_memory)
+        self._stores = [store]  # shared with selections: the last of them closes it
+        self.device, self.on_disk = store.device, store.folder
+        self._items = self._decoded(sources, sizes, progress)
+
+    @classmethod
+    def from_pairs(cls, pairs: ClipPairSet | Iterable[ClipPair], **settings: Any) -> ClipSet:
+        """Pairs of clips on disk, or some of them as a set; see :class:`ClipSet`."""
+        chosen = pairs.pairs if isinstance(pairs, ClipPairSet) else tuple(pairs)
+        return cls([PairedClip(pair) for pair in chosen], **settings)
+
+    @classmethod
+    def with_rain(
+        cls,
+        clean: Iterable[CleanSource],
+        model: RainModel,
+        *,
+        variants: int = 1,
+        recolour: bool = False,
+        seed: int = 0,
+        **settings: Any,
+    ) -> ClipSet:
+        """Clean clips, each ``variants`` times in synthetic rain; see :class:`ClipSet`."""
+        sources = [
+            RainyClip(source, model, seed, variant, recolour)
+            for source in clean
+            for variant in range(variants)
+        ]
+        return cls(sources, **settings)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def identities(self) -> list[str]:
+        """The clean clip of every rainy one."""
+        return [item.source.identity for item in self._items]
+
+    @property
+    def names(self) -> list[str]:
+        """Of every rainy clip, each once."""
+        return [item.source.name for item in self._items]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of every clip."""
+        return [item.size for item in self._items]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Number of frames of every clip."""
+        return [len(item.rainy) for item in self._items]
+
+    @property
+    def bytes(self) -> int:
+        """What all clips of the set take decoded; a shared clean clip counts once."""
+        clean = {item.source.clean_key: item.clean.numel() for item in self._items}
+        return sum(clean.values()) + sum(item.rainy.numel() for item in self._items)
+
+    def clip(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The rainy and the clean clip, uint8 ``T C H W``; they are shared: do not write to them."""
+        item = self._items[index]
+        return item.rainy, item.clean
+
+    def window_at(
+        self, index: int, centre: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The window around a frame, the clean frame, and the flow from it to each.
+
+        Returns:
+            ``T C H W`` and ``C H W`` uint8; ``T 2 H W`` float16, in pixels, x first, zero for the
+            centre frame; or None, where no flow was added.
+
+        Raises:
+            IndexError: the window reaches beyond the clip.
+        """
+        item, radius = self._items[index], self.window // 2
+        if not radius <= centre < len(item.rainy) - radius:
+            raise IndexError(f"no window of {self.window} around frame {centre}")
+        window = item.rainy[centre - radius : centre + radius + 1]
+        return window, item.clean[centre], self._flow_at(item, centre)
+
+    def select(self, identities: Collection[str]) -> ClipSet:
+        """The rainy clips of these clean ones alone; nothing is decoded again.
+
+        Raises:
+            NasRestoreError: the set has none of them.
+        """
+        wanted = frozenset(identities)
+        chosen = [item for item in self._items if item.source.identity in wanted]
+        if not chosen:
+            raise NasRestoreError(f"none of the {len(wanted)} chosen clips is in the data")
+        part = object.__new__(ClipSet)
+        part.__dict__.update(self.__dict__)
+        part._items = chosen
+        return part
+
+    def content_hashes(self) -> list[tuple[str, str]]:
+        """``(identity, content_hash)`` of every clean frame, each once, that is not all of one colour.
+
+        A black frame would make two clips the same.
+        """
+        found: dict[tuple[str, str], None] = {}
+        seen: set[Hashable] = set()
+        for item in self._items:
+            if item.source.clean_key not in seen:
+                seen.add(item.source.clean_key)
+                for frame in item.clean:
+                    if frame.min() != frame.max():
+                        found[item.source.identity, content_hash(to_pixels(frame))] = None
+        return list(found)
+
+    def add_flow(
+        self,
+        flow: Flow | None,
+        device: str | torch.device = "cpu",
+        progress: Progress | None = None,
+    ) -> None:
+        """Computes the optical flow of all windows once, on whole rainy frames.
+
+        It is kept as float16 beside the clips. Sets that were selected from this one have it, too.
+
+        Args:
+            flow: from N T C H W in [0, 1] on ``device`` to N T 2 H W in pixels, such as
+                :meth:`nasrestore.ops.flow.OpticalFlow.of`; None: zeros, which take no room.
+            progress: called with (windows done, windows).
+
+        Raises:
+            NasRestoreError: as ``flow``; or the disk is full.
+        """
+        total = sum(length - self.window + 1 for length in self.lengths)
+        pixels = (
+            2
+            * (self.window - 1)
+            * sum(
+                (length - self.window + 1) * height * width
+                for length, (height, width) in zip(self.lengths, self.sizes, strict=True)
+            )
+        )
+        fits = self.in_memory and self.bytes + 2 * pixels <= self.limit_bytes
+        store = self._stores[0]
+        if flow is not None and not fits and self.in_memory:
+            store = ClipStore(self.device, on_disk=True)
+            self._stores.append(store)
+        done = itertools.count(1)
+        for item in self._items:
+            if flow is None:
+                shape = (len(item.rainy) - self.window + 1, self.window - 1, 2, *item.size)
+                item.flow = torch.zeros((), dtype=torch.float16, device=self.device).expand(shape)
+                continue
+            try:
+                item.flow = store.put(
+                    self._flows(item, flow, torch.device(device), done, total, progress)
+                )
+            except NasRestoreError as error:
+                error.message = f"{item.source.name}: {error.message}"
+                raise
+
+    def _flows(
+        self,
+        item: _Item,
+        flow: Flow,
+        device: torch.device,
+        done: Iterator[int],
+        total: int,
+        progress: Progress | None,
+    ) -> Iterator[np.ndarray]:
+        centre = self.window // 2
+        others = [t for t in range(self.window) if t != centre]
+        for start in range(len(item.rainy) - self.window + 1):
+            window = item.rainy[start : start + self.window].to(device)[None].float() / 255
+            if window.shape[2] == 1:
+                window = window.expand(-1, -1, 3, -1, -1)
+            yield flow(window)[0, others].to("cpu", torch.float16).numpy()
+            if progress is not None:
+                progress(next(done), total)
+
+    def _flow_at(self, item: _Item, centre: int) -> torch.Tensor | None:
+        if item.flow is None:
+            return None
+        radius = self.window // 2
+        before, after = item.flow[centre - radius].split(radius) if radius else ([], [])
+        still = item.flow.new_zeros(1, 2, *item.size)
+        return torch.cat([before, still, after]) if radius else still
+
+    def _decoded(
+        self,
+        sources: Sequence[ClipSource],
+        sizes: Sequence[tuple[int, int]],
+        progress: Progress | None,
+    ) -> list[_Item]:
+        failures, items = Failures(), []
+        clean: dict[Hashable, torch.Tensor] = {}
+        for number, (source, size) in enumerate(zip(sources, sizes, strict=True), start=1):
+            with failures:
+                key = source.clean_key
+                if key not in clean:
+                    clean[key] = self._kept(source.clean(), source.identity, size)
+                shown = map(to_pixels, clean[key])
+                rainy = self._kept(source.rainy(shown), source.name, size)
+                _check_lengths(source, len(rainy), len(clean[key]), self.window)
+                items.append(_Item(source, size, rainy, clean[key]))
+            if progress is not None:
+                progress(number, len(sources))
+        failures.raise_any("clips cannot be used")
+        return items
+
+    def _kept(self, frames: Iterable[np.ndarray], name: str, size: tuple[int, int]) -> torch.Tensor:
+        def planes() -> Iterator[np.ndarray]:
+            for number, frame in enumerate(frames, start=1):
+                if frame.shape[:2] != size:
+                    raise NasRestoreError(
+                        f"{name}: frame {number} is {frame.shape[1]}x{frame.shape[0]}, "
+                        f"expected {size[1]}x{size[0]}"
+                    )
+                yield np.ascontiguousarray(with_channels(frame, self.channels).transpose(2, 0, 1))
+
+        return self._stores[0].put(planes())
+
+
+def _measured(sources: Sequence[ClipSource], window: int) -> list[tuple[int, int]]:
+    """Sizes by headers; clips that are known to be too short are refused before any is decoded."""
+    failures, sizes = Failures(), []
+    for source in sources:
+        with failures:
+            sizes.append(source.size())
+            if source.length is not None and source.length < window:
+                raise _too_short(source.name, source.length, window)
+    failures.raise_any("clips cannot be used")
+    return sizes
+
+
+def _expected_bytes(
+    sources: Sequence[ClipSource], sizes: Sequence[tuple[int, int]], channels: int
+) -> int | None:
+    """What all will take by their headers; None where a length is not known."""
+    total, clean = 0, {}
+    for source, (height, width) in zip(sources, sizes, strict=True):
+        if source.length is None:
+            return None
+        taken = channels * height * width * source.length
+        total += taken
+        clean[source.clean_key] = taken
+    return total + sum(clean.values())
+
+
+def _check_lengths(source: ClipSource, rainy: int, clean: int, window: int) -> None:
+    if rainy != clean:
+        raise NasRestoreError(
+            f"{source.name} has {rainy} frames, its clean clip {source.identity} {clean}",
+            hint="both need the same frames",
+        )
+    if rainy < window:
+        raise _too_short(source.name, rainy, window)
+
+
+def _too_short(name: str, length: int, window: int) -> NasRestoreError:
+    return NasRestoreError(
+        f"{name} has {length} frame{'s' * (length != 1)}, the network reads {window} at a time",
+        hint="leave clips out that are shorter, or use a space of fewer frames",
+    )
+
+
+@dataclass(frozen=True)
+class FullClip:
+    """A pair of whole clips for evaluation; frames are ``H W C`` uint8, made one at a time."""
+
+    name: str
+    rainy: Iterable[np.ndarray]
+    clean: Iterable[np.ndarray]
+    length: int
+
+
+def full_clips(clips: ClipSet) -> Iterator[FullClip]:
+    """Every rainy clip whole, with its clean one."""
+    for index, name in enumerate(clips.names):
+        rainy, clean = clips.clip(index)
+        yield FullClip(name, _Pixels(rainy), _Pixels(clean), len(rainy))
+
+
+class _Pixels:
+    """``T C H W`` as frames ``H W C``, as often as wanted."""
+
+    def __init__(self, planes: torch.Tensor) -> None:
+        self._planes = planes
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(to_pixels, self._planes)

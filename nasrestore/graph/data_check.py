@@ -1,0 +1,68 @@
+"""Checks of a recipe's data against what its space reads: images, or clips and their flow. Torch-free."""
+
+from __future__ import annotations
+
+import nasrestore.graph.catalog  # noqa: F401  declares the built-in names
+from nasrestore import registry
+from nasrestore.graph.catalog_clips import CLIP_DATASETS, EITHER
+from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.values import Problems
+from nasrestore.spec.data import DataSpec
+
+
+def check_data(data: DataSpec, graph: SearchGraph, problems: Problems) -> None:
+    """Adds what the space cannot read, and what it would not."""
+    at = data.tree
+    reads_clips = graph.frames is not None
+    for key in ("layout", "test_layout"):
+        layout = getattr(data, key)
+        if layout is None or layout in EITHER or layout not in registry.dataset.names():
+            continue
+        if (layout in CLIP_DATASETS) != reads_clips:
+            what, wanted = ("images", "clips") if reads_clips else ("clips", "images")
+            names = sorted({*registry.dataset.names()} - {*CLIP_DATASETS})
+            fitting = sorted(CLIP_DATASETS) if reads_clips else names
+            problems.add(
+                at.at(key),
+                f"layout {layout!r} is one of {what}, and space {graph.name!r} reads {wanted}",
+                f"one of {', '.join(fitting)}, or auto",
+            )
+    _check_movement(data, graph, problems)
+    if data.flow.model != "none" and not graph.flows:
+        problems.add(
+            data.flow.tree.at("model"),
+            f"space {graph.name!r} reads no optical flow: none is computed for it",
+            "leave data.flow out, or give the space an input with flow_of",
+        )
+    if data.flow.model == "none" and data.flow.weights is not None:
+        problems.add(
+            data.flow.tree.at("weights"),
+            "weights of optical flow are given, and its model is none",
+            "model: raft_small or raft_large",
+        )
+
+
+def _check_movement(data: DataSpec, graph: SearchGraph, problems: Problems) -> None:
+    clip, frames = data.clip, graph.frames
+    if data.tree.child("clip") is None:
+        return
+    if frames is None:
+        problems.add(
+            data.tree.at("clip"),
+            f"space {graph.name!r} reads images: nothing is made into clips for it",
+            "leave data.clip out",
+            key=True,
+        )
+    elif clip.length < frames:
+        problems.add(
+            clip.tree.at("length"),
+            f"clips of {clip.length} frames, and space {graph.name!r} reads {frames} at a time",
+            f"at least {frames}",
+        )
+    elif min(clip.height, clip.width) < data.patch:
+        side = "height" if clip.height < data.patch else "width"
+        problems.add(
+            clip.tree.at(side),
+            f"frames of {clip.width}x{clip.height} hold no patch of {data.patch}",
+            "larger frames, or a smaller data.patch",
+        )
