@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nasrestore.engine.model import RestorationModel
 
 SHOWN_IMAGES = 4
+Shown = tuple[str, Any, Any, Any]  # identity; degraded, restored (None: not kept) and clean pixels
 TOP_LEVEL = ("protocol", "psnr_before", "psnr_after", "ssim_before", "ssim_after")
 
 
@@ -58,6 +59,7 @@ def _model(
     opened: OpenRun, device: str | None, precision: str | None, tile: int | None, tell: Tell
 ) -> RestorationModel:
     opened.derived  # noqa: B018  says that nothing is decided yet, before torch is imported
+    from nasrestore.assemble.clips import optical_flow
     from nasrestore.assemble.network import device_named
     from nasrestore.engine.model import RestorationModel
 
@@ -65,6 +67,9 @@ def _model(
     place = device_named(device or opened.prepared.recipe.device)
     description = f"{opened.prepared.recipe.recipe}, {origin}"
     spec = opened.prepared.recipe.restore
+    flow = optical_flow(opened.prepared.recipe, opened.derived)
+    if flow is not None and flow.note is not None:
+        tell(flow.note)
     return RestorationModel(
         network,
         device=place,
@@ -72,6 +77,7 @@ def _model(
         tile=tile if tile is not None or spec is None else spec.tile,
         overlap=32 if spec is None else spec.overlap,
         description=description,
+        flow=None if flow is None else flow.of,
     )
 
 
@@ -105,8 +111,6 @@ def _evaluate(
     device: str | None,
     precision: str | None,
 ) -> EvaluateResult:
-    from nasrestore.data.patches import full_pairs
-    from nasrestore.engine.evaluate import evaluate_pairs
     from nasrestore.metrics.protocol import protocol
     from nasrestore.runtime.determinism import environment
 
@@ -118,28 +122,8 @@ def _evaluate(
     limit = (
         None if opened.prepared.recipe.evaluate is None else opened.prepared.recipe.evaluate.limit
     )
-    pictures: list[tuple[str, Any, Any, Any]] = []
-
-    def pairs() -> Any:
-        total = len(images) if limit is None else min(limit, len(images))
-        for index, item in enumerate(full_pairs(images)):
-            if index >= total:
-                return
-            loading = getattr(options.observer, "loading", None)
-            if loading is not None:
-                loading("measured", index + 1, total)
-            yield item
-
-    def restore(pixels: Any) -> Any:
-        return model.restorer.unquantised(pixels)
-
-    def seen() -> Any:
-        for identity, degraded, target in pairs():
-            if len(pictures) < SHOWN_IMAGES:
-                pictures.append((identity, degraded, None, target))
-            yield identity, degraded, target
-
-    evaluation = evaluate_pairs(restore, seen(), names)
+    measure = _measure_images if model.frames is None else _measure_clips
+    evaluation, pictures = measure(model, images, names, limit, options)
     accepted = split == "test" and opened.prepared.recipe.data.overlap == "accepted"
     overlap = {"overlap": "accepted"} if accepted else {}
     summaries = tuple(
@@ -165,6 +149,67 @@ def _evaluate(
     return EvaluateResult(folder, evaluation, summaries, csv)
 
 
+def _measure_images(
+    model: RestorationModel,
+    images: Any,
+    names: Sequence[str],
+    limit: int | None,
+    options: Options,
+) -> tuple[Evaluation, list[Shown]]:
+    """The figures of an image set, and the first images for people to look at."""
+    from nasrestore.data.patches import full_pairs
+    from nasrestore.engine.evaluate import evaluate_pairs
+
+    shown: list[Shown] = []
+    loading = getattr(options.observer, "loading", None)
+    total = len(images) if limit is None else min(limit, len(images))
+
+    def seen() -> Any:
+        for index, (identity, degraded, target) in enumerate(full_pairs(images)):
+            if index >= total:
+                return
+            if loading is not None:
+                loading("measured", index + 1, total)
+            if len(shown) < SHOWN_IMAGES:
+                shown.append((identity, degraded, None, target))
+            yield identity, degraded, target
+
+    return evaluate_pairs(model.restorer.unquantised, seen(), names), shown
+
+
+def _measure_clips(
+    model: RestorationModel,
+    clips: Any,
+    names: Sequence[str],
+    limit: int | None,
+    options: Options,
+) -> tuple[Evaluation, list[Shown]]:
+    """The figures of a set of clips, and the middle frames of the first ones."""
+    import itertools
+
+    import torch
+
+    from nasrestore.data.clipset import full_clips
+    from nasrestore.data.images import from_tensor
+    from nasrestore.engine.evaluate_sequences import evaluate_sequences
+
+    shown: list[Shown] = []
+    lengths = dict(itertools.islice(zip(clips.names, clips.lengths, strict=True), limit))
+    loading = getattr(options.observer, "loading", None)
+    done = itertools.count(1)
+
+    def frame_done(name: str, number: int, rainy: Any, restored: Any, clean: Any) -> None:
+        if loading is not None:
+            loading("measured", next(done), sum(lengths.values()))
+        if number == lengths[name] // 2 and len(shown) < SHOWN_IMAGES:
+            pixels = from_tensor(torch.from_numpy(restored).permute(2, 0, 1))
+            shown.append((f"{name}/{number + 1}", rainy, pixels, clean))
+
+    whole = itertools.islice(full_clips(clips), limit)
+    restore = model.restorer.unquantised_stream
+    return evaluate_sequences(restore, whole, names, frame_done), shown
+
+
 def evaluate_folders(
     restored: Path,
     clean: Path,
@@ -172,13 +217,21 @@ def evaluate_folders(
     protocols: Sequence[str],
     rainy: Path | None = None,
     csv: Path | None = None,
+    sequences: bool = False,
 ) -> EvaluateResult:
     """Measures anybody's results against clean images, paired by name.
+
+    Args:
+        sequences: the folders hold clips, folders of frames or videos: means are taken of each first,
+            and the protocol says which frames count.
 
     Raises:
         NasRestoreError: a folder is missing, images without a partner, an unknown protocol.
     """
-    from nasrestore.engine.evaluate import evaluate_folders as measure
+    if sequences:
+        from nasrestore.engine.evaluate_sequences import evaluate_sequence_folders as measure
+    else:
+        from nasrestore.engine.evaluate import evaluate_folders as measure
 
     evaluation = measure(restored, clean, list(protocols) or ["prenet"], rainy)
     summaries = tuple(
@@ -204,6 +257,8 @@ def _images(opened: OpenRun, rainy: Path | None, clean: Path | None, options: Op
     import torch
 
     from nasrestore.assemble.data import open_splits
+    from nasrestore.data.clip_layouts import open_clip_folders
+    from nasrestore.data.clipset import ClipSet
     from nasrestore.data.imageset import ImageSet
     from nasrestore.data.layouts import open_pairs
 
@@ -211,17 +266,23 @@ def _images(opened: OpenRun, rainy: Path | None, clean: Path | None, options: Op
         raise NasRestoreError(
             "--rainy and --clean belong together", hint="two folders, the same file names"
         )
+    recipe, graph = opened.prepared.recipe, opened.derived
+    if rainy is not None and clean is not None and graph.frames is not None:
+        clips = ClipSet.from_pairs(
+            open_clip_folders(rainy, clean), limit_bytes=int(recipe.data.memory * 2**30)
+        )
+        return str(rainy), "given", clips
     if rainy is not None and clean is not None:
         return str(rainy), "given", ImageSet.from_pairs(open_pairs(rainy=rainy, clean=clean))
     loading = getattr(options.observer, "loading", None)
-    splits = open_splits(opened.prepared.recipe, torch.device("cpu"), loading)
+    splits = open_splits(recipe, torch.device("cpu"), loading, graph)
     return splits.test_name, "test", splits.test
 
 
 def _pictures(
     folder: RunFolder,
     evaluation: Evaluation,
-    shown: list[tuple[str, Any, Any, Any]],
+    shown: list[Shown],
     model: RestorationModel,
     split: str,
 ) -> None:
@@ -233,9 +294,13 @@ def _pictures(
         (folder.pictures / split).mkdir(parents=True, exist_ok=True)
     first = evaluation.protocols[0]
     rows = [row for row in evaluation.rows if row.protocol == first]
+    if evaluation.sequences:
+        by_frame = {row.identity: row for row in rows}
+        shown = [one for one in shown if one[0] in by_frame]
+        rows = [by_frame[one[0]] for one in shown]
     sheet = []
-    for row, (identity, degraded, _, target) in zip(rows, shown, strict=False):
-        restored = model.restore(degraded)
+    for row, (identity, degraded, kept, target) in zip(rows, shown, strict=False):
+        restored = model.restore(degraded) if kept is None else kept
         before, after = (
             f"{psnr:.2f} dB, {ssim:.4f}"
             for psnr, ssim in ((row.psnr_before, row.ssim_before), (row.psnr_after, row.ssim_after))

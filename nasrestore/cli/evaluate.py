@@ -23,6 +23,7 @@ EXAMPLE = """
 nasrestore evaluate runs/first --protocol prenet --protocol rgb
 nasrestore evaluate runs/first --rainy Rain100L/rainy --clean Rain100L/norain
 nasrestore evaluate --restored results --clean Rain100L/norain --csv results.csv
+nasrestore evaluate --restored results --clean clips/norain --sequences --protocol tmics
 """
 
 Summary = Mapping[str, Any]
@@ -44,6 +45,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--clean", type=Path, metavar="DIR", help=help_text)
     help_text = "measure the images of this folder, wherever they come from, in place of a run"
     parser.add_argument("--restored", type=Path, metavar="DIR", help=help_text)
+    help_text = (
+        "with --restored: the folders hold clips, folders of frames or videos, of which means are "
+        "taken one by one"
+    )
+    parser.add_argument("--sequences", action="store_true", help=help_text)
     help_text = "with --restored: write a row for each image into this file"
     parser.add_argument("--csv", type=Path, metavar="FILE", help=help_text)
     options.add_device(parser)
@@ -94,6 +100,11 @@ def _check(arguments: Namespace) -> None:
                 "--csv belongs to --restored; the figures of a run are written into its folder",
                 hint="leave it out, the end of the command says where",
             )
+        if arguments.sequences:
+            raise NasRestoreError(
+                "--sequences belongs to --restored: what a run reads is known",
+                hint="leave it out",
+            )
         if (arguments.rainy is None) != (arguments.clean is None):
             raise NasRestoreError(
                 "--rainy and --clean belong together", hint="two folders, the same file names"
@@ -115,6 +126,7 @@ def _measured(arguments: Namespace, how: Options) -> EvaluateResult:
             protocols=arguments.protocols,
             rainy=arguments.rainy,
             csv=arguments.csv,
+            sequences=arguments.sequences,
         )
     return evaluate(
         arguments.run,
@@ -153,8 +165,16 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
                 psnr = _change(row["psnr_before"], row["psnr_after"], "{:.2f}", " dB")
                 ssim = _change(row["ssim_before"], row["ssim_after"], "{:.4f}", "")
                 overlap = f"overlap: {row['overlap']}" if "overlap" in row else ""
-                rows.append([str(row["protocol"]), str(row["images"]), psnr, ssim, overlap])
+                rows.append([str(row["protocol"]), _count(row), psnr, ssim, overlap])
         print_table(rows, heads=True)
+
+
+def _count(row: Summary) -> str:
+    """How many images; of clips how many frames in how many."""
+    clips = row.get("sequences")
+    if clips is None:
+        return str(row["images"])
+    return f"{row['images']} in {clips} clip{'s' * (clips != 1)}"
 
 
 def _change(before: float | str | None, after: float | str | None, style: str, unit: str) -> str:

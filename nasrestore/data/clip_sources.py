@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -111,8 +112,14 @@ class MovedPhotograph:
         return self.shape
 
     def frames(self) -> Iterator[np.ndarray]:
-        seeds = _words(self.seed, self.identity, 1)
-        return moved(self.photograph.load(), self.length, seeds, self.shape)
+        return iter(_moved_frames(self))
+
+
+@lru_cache(maxsize=1)
+def _moved_frames(clip: MovedPhotograph) -> tuple[np.ndarray, ...]:
+    """The frames, once for all versions that follow one another in other colours."""
+    seeds = _words(clip.seed, clip.identity, 1)
+    return tuple(moved(clip.photograph.load(), clip.length, seeds, clip.shape))
 
 
 @dataclass(frozen=True)

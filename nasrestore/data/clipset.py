@@ -21,7 +21,9 @@ from nasrestore.data.clips import ClipPair
 from nasrestore.data.files import Failures
 from nasrestore.data.images import with_channels
 from nasrestore.data.imageset import DEFAULT_LIMIT_BYTES, to_pixels
+from nasrestore.data.leaks import Fingerprint
 from nasrestore.data.rain import RainModel
+from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
 from nasrestore.errors import NasRestoreError
 
@@ -174,20 +176,30 @@ class ClipSet:
         part._items = chosen
         return part
 
-    def content_hashes(self) -> list[tuple[str, str]]:
-        """``(identity, content_hash)`` of every clean frame, each once, that is not all of one colour.
+    def fingerprints(self, *, sketched: bool = True) -> list[Fingerprint]:
+        """What every clean clip is compared by, for the check that splits share none.
 
-        A black frame would make two clips the same.
+        Its contents are those of all its frames but those of one colour: a black frame would make two
+        clips the same. It looks like its middle frame.
+
+        Args:
+            sketched: whether clips are to be compared by looks, too.
         """
-        found: dict[tuple[str, str], None] = {}
+        contents: dict[str, dict[str, None]] = {}
+        sketches: dict[str, np.ndarray] = {}
         seen: set[Hashable] = set()
         for item in self._items:
-            if item.source.clean_key not in seen:
-                seen.add(item.source.clean_key)
-                for frame in item.clean:
-                    if frame.min() != frame.max():
-                        found[item.source.identity, content_hash(to_pixels(frame))] = None
-        return list(found)
+            if item.source.clean_key in seen:
+                continue
+            seen.add(item.source.clean_key)
+            identity = item.source.identity
+            contents.setdefault(identity, {}).update(dict.fromkeys(_contents(item.clean)))
+            if sketched and identity not in sketches:
+                sketches[identity] = sketch(to_pixels(item.clean[len(item.clean) // 2]))
+        return [
+            Fingerprint(identity, tuple(found), sketches.get(identity))
+            for identity, found in contents.items()
+        ]
 
     def add_flow(
         self,
@@ -295,6 +307,13 @@ class ClipSet:
                 yield np.ascontiguousarray(with_channels(frame, self.channels).transpose(2, 0, 1))
 
         return self._stores[0].put(planes())
+
+
+def _contents(clean: torch.Tensor) -> Iterator[str]:
+    """Hashes of the frames, ``T C H W``, that are not of one colour."""
+    for frame in clean:
+        if frame.min() != frame.max():
+            yield content_hash(to_pixels(frame))
 
 
 def _measured(sources: Sequence[ClipSource], window: int) -> list[tuple[int, int]]:

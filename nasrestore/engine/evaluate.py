@@ -18,7 +18,7 @@ import numpy as np
 from nasrestore.data.images import read_image
 from nasrestore.engine.files import images_by_stem, partners
 from nasrestore.errors import NasRestoreError
-from nasrestore.metrics.protocol import Protocol, protocol
+from nasrestore.metrics.protocol import Protocol, protocol, sequence_summary
 from nasrestore.runtime.checkpoint import write_atomic
 from nasrestore.runtime.runlog import json_safe
 
@@ -39,9 +39,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The rows of an evaluation, image by image, each image under every protocol."""
+    """The rows of an evaluation, image by image, each image under every protocol.
+
+    Attributes:
+        sequences: images are frames, ``SEQUENCE/FRAME``: means are taken of each sequence first.
+    """
 
     rows: tuple[Row, ...]
+    sequences: bool = False
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -50,11 +55,14 @@ class Evaluation:
     def summary(self, protocol: str) -> dict[str, Any]:
         """The means under one protocol: ``protocol``, ``images`` and the four columns.
 
-        A column that was not measured is None. Raises ValueError for a protocol without rows.
+        A column that was not measured is None. Of sequences there is their number, too, and each
+        counts the same, whatever its length. Raises ValueError for a protocol without rows.
         """
         rows = [row for row in self.rows if row.protocol == protocol]
         if not rows:
             raise ValueError(f"nothing was measured under {protocol!r}: {self.protocols}")
+        if self.sequences:
+            return {"protocol": protocol, **_sequence_means(rows)}
         means = {column: _mean([getattr(row, column) for row in rows]) for column in COLUMNS}
         return {"protocol": protocol, "images": len(rows), **means}
 
@@ -82,9 +90,20 @@ class Evaluation:
         write_atomic(Path(path), text.getvalue())
 
 
+def _sequence_means(rows: Sequence[Row]) -> dict[str, Any]:
+    by_sequence: dict[str, list[dict[str, float]]] = {}
+    filled = [column for column in COLUMNS if getattr(rows[0], column) is not None]
+    for row in rows:
+        name = row.identity.rpartition("/")[0]
+        by_sequence.setdefault(name, []).append({c: getattr(row, c) for c in filled})
+    found = sequence_summary(list(by_sequence.values()))
+    counts = {name: int(found[name]) for name in ("sequences", "images")}
+    return {**counts, **{column: found.get(column) for column in COLUMNS}}
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
-    measured = [value for value in values if value is not None]
-    return fmean(measured) if measured else None
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def evaluate_pairs(
@@ -103,12 +122,12 @@ def evaluate_pairs(
     Raises:
         NasRestoreError: an unknown protocol; no pair; a pair of different sizes, named.
     """
-    chosen = _protocols(protocols)
+    chosen = chosen_protocols(protocols)
     rows: list[Row] = []
     for identity, rainy, clean in pairs:
-        before = _measured(identity, chosen, rainy, clean)
+        before = measured(identity, chosen, rainy, clean)
         restored = None if restore is None else restore(rainy)
-        rows += _rows(identity, before, _measured(identity, chosen, restored, clean))
+        rows += rows_of(identity, before, measured(identity, chosen, restored, clean))
     if not rows:
         raise NasRestoreError("no pair to evaluate", hint="name a data set that is not empty")
     return Evaluation(tuple(rows))
@@ -132,27 +151,31 @@ def evaluate_folders(
         NasRestoreError: a folder without images; files left without partner, named; sizes that
             differ, named; files that cannot be read; an unknown protocol.
     """
-    chosen = _protocols(protocols)
+    chosen = chosen_protocols(protocols)
     cleans = partners(restored_dir, clean_dir)
     rainies = {} if rainy_dir is None else partners(restored_dir, rainy_dir, single=True)
     rows: list[Row] = []
     for identity, path in images_by_stem(restored_dir).items():
         clean = read_image(cleans[identity]).pixels
         rainy = read_image(rainies[identity]).pixels if rainies else None
-        before = _measured(identity, chosen, rainy, clean)
-        rows += _rows(identity, before, _measured(identity, chosen, read_image(path).pixels, clean))
+        before = measured(identity, chosen, rainy, clean)
+        rows += rows_of(
+            identity, before, measured(identity, chosen, read_image(path).pixels, clean)
+        )
     return Evaluation(tuple(rows))
 
 
-def _protocols(names: Sequence[str]) -> list[Protocol]:
+def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
+    """The protocols of those names, each once."""
     if not names:
         raise ValueError("at least one protocol expected, got none")
     return [protocol(name) for name in dict.fromkeys(names)]
 
 
-def _measured(
+def measured(
     identity: str, protocols: Sequence[Protocol], image: np.ndarray | None, clean: np.ndarray
 ) -> dict[str, dict[str, float] | None]:
+    """PSNR and SSIM by protocol; None for no image. Errors name the identity."""
     try:
         return {p.name: None if image is None else p.measure(image, clean) for p in protocols}
     except NasRestoreError as error:
@@ -160,11 +183,12 @@ def _measured(
         raise
 
 
-def _rows(
+def rows_of(
     identity: str,
     before: Mapping[str, dict[str, float] | None],
     after: Mapping[str, dict[str, float] | None],
 ) -> Iterator[Row]:
+    """One row for each protocol that was asked."""
     for name in before:
         was, now = before[name] or {}, after[name] or {}
         yield Row(

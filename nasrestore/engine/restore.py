@@ -129,7 +129,7 @@ class Restorer:
         """
         if len(frames) != self.frames:
             raise ValueError(f"{self.frames} frames expected, got {len(frames)}")
-        return self._restore_window([_frame(pixels) for pixels in frames], progress)
+        return self._pixels([_frame(pixels) for pixels in frames], progress)
 
     def stream(
         self, frames: Iterable[np.ndarray], *, progress: Progress | None = None
@@ -150,7 +150,19 @@ class Restorer:
                 yield self(pixels, progress=progress)
             return
         for window in windows(map(_frame, frames), self.frames):
-            yield self._restore_window(window, progress)
+            yield self._pixels(window, progress)
+
+    def unquantised_stream(
+        self, frames: Iterable[np.ndarray], *, progress: Progress | None = None
+    ) -> Iterator[np.ndarray]:
+        """Like :meth:`stream`, but float32 in [0, 1], not rounded: what an evaluation measures."""
+        if self.frames is None:
+            for pixels in frames:
+                yield self.unquantised(pixels, progress=progress)
+            return
+        for window in windows(map(_frame, frames), self.frames):
+            restored = self._restore_window(window, progress).permute(1, 2, 0)
+            yield restored.numpy().reshape(_middle(window).shape)
 
     def tensor(self, images: Tensor, *, progress: Progress | None = None) -> Tensor:
         """Restores N C H W in [0, 1] to float32 of the same shape in [0, 1], on the CPU.
@@ -187,8 +199,13 @@ class Restorer:
 
         return self._restore(read, (channels, height, width), progress)
 
-    def _restore_window(self, frames: Sequence[Frame], progress: Progress | None) -> np.ndarray:
-        middle = frames[len(frames) // 2]
+    def _pixels(self, frames: Sequence[Frame], progress: Progress | None) -> np.ndarray:
+        middle = _middle(frames)
+        restored = from_tensor(self._restore_window(frames, progress), middle.dtype)
+        return restored.reshape(middle.shape)
+
+    def _restore_window(self, frames: Sequence[Frame], progress: Progress | None) -> Tensor:
+        """The middle frame restored, C H W in [0, 1]."""
         sizes = {tuple(frame.planes.shape) for frame in frames}
         if len(sizes) > 1:
             raise ValueError(f"frames of one size and number of channels expected, got {sizes}")
@@ -200,9 +217,8 @@ class Restorer:
             clip = torch.stack([cut(frame.planes, rows, columns) for frame in frames])[None]
             return clip, None if flow is None else cut_flow(flow, rows, columns)
 
-        shape = cast(tuple[int, int, int], tuple(middle.planes.shape))
-        restored = from_tensor(self._restore(read, shape, progress)[0], middle.dtype)
-        return restored.reshape(middle.shape)
+        shape = cast(tuple[int, int, int], tuple(_middle(frames).planes.shape))
+        return self._restore(read, shape, progress)[0]
 
     @property
     def _reads_flow(self) -> bool:
@@ -310,6 +326,10 @@ class Restorer:
                 hint="close other programs, take a smaller overlap, or use another device",
             )
         return smaller
+
+
+def _middle(frames: Sequence[Frame]) -> Frame:
+    return frames[len(frames) // 2]
 
 
 def _frame(pixels: np.ndarray) -> Frame:
