@@ -58,8 +58,8 @@ def test_batches_are_aligned_patches_of_the_named_clip(clips: ClipSet) -> None:
     ):
         rainy, target = (planes.float() / 255 for planes in clips.clip(_index(clips, identity)))
         centre, top, left = _place(target, clean)
-        part = (slice(top, top + 8), slice(left, left + 8))
-        assert torch.equal(degraded, rainy[centre - 1 : centre + 2, :, *part])
+        window = rainy[centre - 1 : centre + 2]
+        assert torch.equal(degraded, window[..., top : top + 8, left : left + 8])
 
 
 def _index(clips: ClipSet, identity: str) -> int:

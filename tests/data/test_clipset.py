@@ -144,7 +144,7 @@ def test_a_torn_frame_and_a_full_disk_are_one_message(
     assert "TMPDIR" in (error.value.hint or "")
     torn = tmp_path / "rain/a/00003.png"
     torn.write_bytes(torn.read_bytes()[:200])
-    with pytest.raises(NasRestoreError, match="00003.png"):
+    with pytest.raises(NasRestoreError, match=r"00003\.png"):
         ClipSet.from_pairs(pairs)
 
 

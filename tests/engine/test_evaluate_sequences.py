@@ -137,7 +137,7 @@ def test_frames_done_come_with_what_they_were_restored_from() -> None:
 def test_what_does_not_go_together_is_named() -> None:
     clip = off_by([1, 2, 3])
     clip.rainy.pop()
-    with pytest.raises(NasRestoreError, match="a: .*different numbers of frames"):
+    with pytest.raises(NasRestoreError, match=r"a: .*different numbers of frames"):
         evaluate_sequences(halved, [clip], ["rgb"])
     with pytest.raises(NasRestoreError, match="no clip"):
         evaluate_sequences(halved, [], ["rgb"])
