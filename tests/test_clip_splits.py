@@ -95,6 +95,8 @@ def test_sample_photographs_move_under_rain() -> None:
     assert batch.degraded.shape[1:] == (3, 3, 16, 16)
     assert batch.flow is not None and batch.flow.shape[1:] == (3, 2, 16, 16)
     assert not batch.flow.any()
+    wide = splits(**{"data.patch": 200, "data.batch": 1, "data.clip": {"length": 3}})
+    assert set(wide.test.sizes) == {(200, 256)}  # no smaller than the patch
     calibration = next(found.calibration("train", 1))
     assert calibration.degraded.shape[1:] == (3, 3, 32, 32)
 
@@ -155,7 +157,7 @@ def test_a_space_without_flow_gets_none_and_one_of_images_reads_images() -> None
     [
         ({"data.layout": "rain100"}, "layout 'rain100' is one of images, and space 'clips' reads"),
         ({"data.clip": {"length": 2}}, "clips of 2 frames, and space 'clips' reads 3 at a time"),
-        ({"data.clip": {"height": 12}}, "frames of 256x12 hold no patch of 16"),
+        ({"data.clip": {"height": 12}}, "frames of a height of 12 hold no patch of 16"),
         ({"data.flow": {"weights": "x.pth"}}, "weights of optical flow are given"),
         ({"data.flow": {"model": "raft"}}, "raft"),
     ],

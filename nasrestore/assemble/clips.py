@@ -28,6 +28,8 @@ from nasrestore.spec.recipe import RecipeSpec
 
 ClipData = ClipPairSet | tuple[CleanSource, ...]
 
+FRAME_SIZE = (192, 256)  # height and width of frames made of photographs, pixels
+
 _CLEAN = ("photographs", "clean_clips")
 
 
@@ -188,7 +190,8 @@ def _in_folder(
 
 def _moved(photographs: Collection[Photograph], recipe: RecipeSpec) -> tuple[CleanSource, ...]:
     movement = recipe.data.clip
-    size = (movement.height, movement.width)
+    height, width = (max(side, recipe.data.patch) for side in FRAME_SIZE)
+    size = (movement.height or height, movement.width or width)
     return tuple(
         MovedPhotograph(photograph, movement.length, size, recipe.seed)
         for photograph in photographs

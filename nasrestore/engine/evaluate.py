@@ -43,14 +43,17 @@ class Evaluation:
 
     Attributes:
         sequences: images are frames, ``SEQUENCE/FRAME``: means are taken of each sequence first.
+        asked: the protocols in their order, where it is not that of the rows, since not every
+            protocol counts the first frame.
     """
 
     rows: tuple[Row, ...]
     sequences: bool = False
+    asked: tuple[str, ...] = ()
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(row.protocol for row in self.rows))
+        return self.asked or tuple(dict.fromkeys(row.protocol for row in self.rows))
 
     def summary(self, protocol: str) -> dict[str, Any]:
         """The means under one protocol: ``protocol``, ``images`` and the four columns.

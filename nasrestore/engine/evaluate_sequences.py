@@ -67,7 +67,7 @@ def evaluate_sequences(
                 frame_done(clip.name, number, rainy, restored, clean)
     if not rows:
         raise NasRestoreError("no clip to evaluate", hint="name a data set that is not empty")
-    return Evaluation(tuple(rows), sequences=True)
+    return Evaluation(tuple(rows), sequences=True, asked=tuple(p.name for p in chosen))
 
 
 def evaluate_sequence_folders(
@@ -101,7 +101,7 @@ def evaluate_sequence_folders(
             rainy = frames[2] if rainies else None
             before = measured(identity, asked, rainy, frames[1])
             rows += rows_of(identity, before, measured(identity, asked, frames[0], frames[1]))
-    return Evaluation(tuple(rows), sequences=True)
+    return Evaluation(tuple(rows), sequences=True, asked=tuple(p.name for p in chosen))
 
 
 def _together(

@@ -59,10 +59,11 @@ def _check_movement(data: DataSpec, graph: SearchGraph, problems: Problems) -> N
             f"clips of {clip.length} frames, and space {graph.name!r} reads {frames} at a time",
             f"at least {frames}",
         )
-    elif min(clip.height, clip.width) < data.patch:
-        side = "height" if clip.height < data.patch else "width"
-        problems.add(
-            clip.tree.at(side),
-            f"frames of {clip.width}x{clip.height} hold no patch of {data.patch}",
-            "larger frames, or a smaller data.patch",
-        )
+    for side in ("height", "width"):
+        given = getattr(clip, side)
+        if frames is not None and given is not None and given < data.patch:
+            problems.add(
+                clip.tree.at(side),
+                f"frames of a {side} of {given} hold no patch of {data.patch}",
+                "larger frames, or a smaller data.patch",
+            )

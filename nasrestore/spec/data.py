@@ -23,8 +23,12 @@ class MovementSpec(Located):
     """The clips that a moving camera makes of photographs."""
 
     length: int = entry(12, least=1, doc="frames")
-    height: int = entry(192, least=8, doc="of a frame, pixels")
-    width: int = entry(256, least=8, doc="of a frame, pixels")
+    height: int | None = entry(
+        None, least=8, doc="of a frame, pixels; default: 192, or a patch that is larger"
+    )
+    width: int | None = entry(
+        None, least=8, doc="of a frame, pixels; default: 256, or a patch that is larger"
+    )
 
 
 @spec_class

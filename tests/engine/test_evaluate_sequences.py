@@ -76,6 +76,7 @@ def test_the_protocol_says_which_frames_count() -> None:
     expected = np.mean([decibels(error * y) for error in (1, 2, 4)])
     assert summary["psnr_before"] == pytest.approx(expected, abs=1e-6)
     assert evaluation.summary("rgb")["images"] == 7
+    assert evaluation.protocols == ("tmics", "rgb")  # as asked, although rgb has the first row
     with pytest.raises(NasRestoreError, match=r"a: protocol 'tmics' leaves out 2 frames"):
         evaluate_sequences(halved, [off_by([1, 2, 3, 4])], ["tmics"])
 
