@@ -4,59 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from made_clip_runs import CLIP_SPACE, prepared, put_pairs
 
 from nasrestore.assemble import clips as assembled
 from nasrestore.assemble.clips import optical_flow, reading
 from nasrestore.assemble.data import Splits, open_splits
-from nasrestore.assemble.prepare import Prepared, prepare
+from nasrestore.assemble.prepare import prepare
 from nasrestore.data.clipset import ClipSet
-from nasrestore.data.images import write_image
 from nasrestore.errors import NasRestoreError, SpecError
 from nasrestore.spec.overrides import python_overrides
-
-CLIP_SPACE = {
-    "format": 1,
-    "space": "clips",
-    "inputs": {"rainy": {"channels": 3, "frames": 3}, "flow": {"flow_of": "rainy"}},
-    "nodes": {
-        "aligned": {"reads": ["rainy", "flow"], "op": "warp"},
-        "flat": {"op": "frames_to_channels"},
-        "body": {
-            "op": {
-                "choice": [
-                    {"op": "conv_bn_relu", "with": {"channels": 4}},
-                    {"op": "conv_bn_relu", "with": {"channels": 4, "kernel": 5}},
-                ]
-            }
-        },
-        "head": {"op": "conv", "with": {"channels": 3}},
-    },
-    "outputs": {"restored": "head"},
-}
-
-
-def prepared(**values: object) -> Prepared:
-    overrides = {"data.patch": 16, "data.rain.variants": 2, "data.rain.recolour": False}
-    overrides |= {"data.clip": {"length": 4, "height": 32, "width": 40}} | values
-    return prepare("rdmc-quick", python_overrides({"space": CLIP_SPACE, **overrides}))
 
 
 def splits(**values: object) -> Splits:
     found = prepared(**values)
     return open_splits(found.recipe, torch.device("cpu"), graph=found.graph)
-
-
-def put_pairs(root: Path, count: int, frames: int = 5) -> Path:
-    for clip in range(count):
-        for number in range(frames):
-            pixels = np.random.default_rng([clip, number]).integers(0, 256, (24, 24, 3), np.uint8)
-            name = f"{clip:02}/{number}.png"
-            write_image(root / "norain" / name, pixels)
-            write_image(root / "rain" / name, pixels // 2 + 100)
-    return root
 
 
 @pytest.fixture

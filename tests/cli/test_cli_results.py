@@ -77,7 +77,8 @@ def test_anybodys_results_are_measured_without_a_run(
     done = call("evaluate", "--restored", "restored", "--clean", "clean", "--csv", "r.csv")
     assert done.status == 0
     assert recorder.arguments == (Path("restored"), Path("clean"))
-    assert recorder.options == {"protocols": [], "rainy": None, "csv": Path("r.csv")}
+    wanted = {"protocols": [], "rainy": None, "csv": Path("r.csv"), "sequences": False}
+    assert recorder.options == wanted
     assert "- -> 28.25 dB" in done.out and "csv: r.csv" in done.out
 
 

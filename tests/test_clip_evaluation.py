@@ -1,0 +1,139 @@
+"""A run whose network reads clips, measured on its test clips and on folders of others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_clip_runs import prepared, put_pairs, random_run
+
+from nasrestore.api.evaluate import evaluate, load
+from nasrestore.api.phases import Options
+from nasrestore.assemble import clips as assembled
+from nasrestore.cli.main import main
+from nasrestore.data.images import read_image
+from nasrestore.metrics.protocol import protocol
+from nasrestore.runtime.runfolder import RunFolder, read_result
+
+
+class Quiet:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return random_run(tmp_path / "run", evaluate={"protocols": ["tmics", "rgb"]})
+
+
+def measured(run: RunFolder, **more: Any) -> tuple[Any, Quiet]:
+    quiet = Quiet()
+    return evaluate(run, options=Options(quiet), device="cpu", **more), quiet  # type: ignore[arg-type]
+
+
+def test_folders_of_clips_are_measured_as_the_network_restores_them(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    pairs = put_pairs(tmp_path / "set", 2, frames=6)
+    result, quiet = measured(run, rainy=pairs / "rain", clean=pairs / "norain")
+    assert "no optical flow" in quiet.said[0]
+    restorer = load(run, device="cpu").restorer
+    rows = {(row.identity, row.protocol): row for row in result.evaluation.rows}
+    assert len(rows) == 2 * (6 + 2)
+    for clip in ("00", "01"):
+        rainy, clean = (
+            [read_image(pairs / part / clip / f"{n}.png").pixels for n in range(6)]
+            for part in ("rain", "norain")
+        )
+        for n, restored in enumerate(restorer.unquantised_stream(rainy)):
+            row = rows[f"{clip}/{n + 1}", "rgb"]
+            assert row.psnr_after == protocol("rgb").measure(restored, clean[n])["psnr"]
+            assert row.psnr_before == protocol("rgb").measure(rainy[n], clean[n])["psnr"]
+    first = result.summaries[0]
+    assert (first["protocol"], first["sequences"], first["images"]) == ("tmics", 2, 4)
+    pictures = {path.name for path in run.pictures.glob("given-*/*.png")}
+    assert {f"1-00-4-{part}.png" for part in ("rainy", "restored", "clean")} <= pictures
+
+
+def test_the_test_clips_of_the_recipe(run: RunFolder) -> None:
+    random_run(run.path.parent / "other", **{"data.clip.length": 6, "evaluate": {"limit": 1}})
+    result, _ = measured(RunFolder(run.path.parent / "other"))
+    (summary,) = result.summaries
+    assert (summary["protocol"], summary["sequences"], summary["images"]) == ("prenet", 1, 6)
+    kept = read_result(RunFolder(run.path.parent / "other"))
+    assert kept["psnr_after"] == summary["psnr_after"]
+    assert kept["evaluations"][0]["data"] == "moved sample photographs, medium rain"
+
+
+def test_flow_of_the_recipe_reaches_the_restorer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Still:
+        note = None
+
+        def __init__(self, model: str, weights: str | None) -> None:
+            asked.append((model, weights))
+
+        def of(self, clip: torch.Tensor) -> torch.Tensor:
+            asked.append(tuple(clip.shape))
+            return clip.new_zeros(*clip.shape[:2], 2, *clip.shape[3:])
+
+    monkeypatch.setattr(assembled, "OpticalFlow", Still)
+    weights = tmp_path / "raft.pth"
+    weights.touch()
+    flow = {"model": "raft_small", "weights": str(weights)}
+    model = load(random_run(tmp_path / "run", **{"data.flow": flow}), device="cpu")
+    frames = [np.zeros((20, 24, 3), np.uint8)] * 2
+    assert len(model.restore_clip(frames)) == 2
+    assert asked == [("raft_small", str(weights)), (1, 3, 3, 20, 24), (1, 3, 3, 20, 24)]
+
+
+def test_weights_of_flow_are_found_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "raft.pth").touch()
+    found = prepared(
+        **{"data.flow": {"model": "raft_small", "weights": str(tmp_path / "raft.pth")}}
+    )
+    (tmp_path / "mine.yaml").write_text(
+        json.dumps(
+            {**found.tree.plain(), "data": {"flow": {"model": "raft_small", "weights": "raft.pth"}}}
+        )
+    )
+    from nasrestore.assemble.prepare import prepare
+
+    assert prepare(tmp_path / "mine.yaml").recipe.data.flow.weights == str(tmp_path / "raft.pth")
+
+
+def test_anybodys_clips_through_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = put_pairs(tmp_path / "set", 2, frames=6)
+    arguments = ["evaluate", "--restored", pairs / "rain", "--clean", pairs / "norain"]
+    command = [str(word) for word in (*arguments, "--sequences", "--protocol", "tmics")]
+    assert main(command) == 0
+    assert "4 in 2 clips" in capsys.readouterr().out
+    (pairs / "rain/01/2.png").unlink()
+    assert main(command) == 2
+    assert "1 frame missing between 0.png and 5.png: 2" in capsys.readouterr().err
+    assert main(["evaluate", "--sequences"]) == 2
+    assert "--sequences belongs to --restored" in capsys.readouterr().err
+
+
+@pytest.mark.shared
+def test_real_rainy_frames(run: RunFolder, shared_data: Path) -> None:
+    result, _ = measured(
+        run, rainy=shared_data / "ntu/a1_Rain", clean=shared_data / "ntu/a1_GT", protocols=["tmics"]
+    )
+    summary = result.summaries[0]
+    assert (summary["sequences"], summary["images"]) == (1, 80)
+    assert 26 < summary["psnr_before"] < 31
