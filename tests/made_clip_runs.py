@@ -67,11 +67,12 @@ def random_run(place: Path, **values: object) -> RunFolder:
     return folder
 
 
-def put_pairs(root: Path, count: int, frames: int = 5) -> Path:
+def put_pairs(root: Path, count: int, frames: int = 5, side: int = 24) -> Path:
     """``rain/00/0.png`` with ``norain/00/0.png`` and so on: noise, and the same paler."""
+    shape = (side, side, 3)
     for clip in range(count):
         for number in range(frames):
-            pixels = np.random.default_rng([clip, number]).integers(0, 256, (24, 24, 3), np.uint8)
+            pixels = np.random.default_rng([clip, number]).integers(0, 256, shape, np.uint8)
             name = f"{clip:02}/{number}.png"
             write_image(root / "norain" / name, pixels)
             write_image(root / "rain" / name, pixels // 2 + 100)

@@ -17,6 +17,7 @@ from nasrestore.assemble import clips as assembled
 from nasrestore.cli.main import main
 from nasrestore.data.images import read_image
 from nasrestore.metrics.protocol import protocol
+from nasrestore.ops import flow as flow_module
 from nasrestore.runtime.runfolder import RunFolder, read_result
 
 
@@ -74,22 +75,57 @@ def test_the_test_clips_of_the_recipe(run: RunFolder) -> None:
     assert kept["evaluations"][0]["data"] == "moved sample photographs, medium rain"
 
 
+class Still:
+    """Stands in for RAFT: nothing moves."""
+
+    note = None
+
+    def __init__(self, model: str, weights: str | None) -> None:
+        pass
+
+    def of(self, clip: torch.Tensor) -> torch.Tensor:
+        return clip.new_zeros(*clip.shape[:2], 2, *clip.shape[3:])
+
+    def between(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return first.new_zeros(len(first), 2, *first.shape[2:])
+
+
+def test_warping_errors_where_a_raft_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (assembled, flow_module):
+        monkeypatch.setattr(module, "OpticalFlow", Still)
+    run = random_run(tmp_path / "run", **{"data.flow": {"model": "raft_small"}})
+    for side, frames in ((120, 2), (128, 3)):
+        pairs = put_pairs(tmp_path / f"set{side}", 1, frames=frames, side=side)
+        result, quiet = measured(run, rainy=pairs / "rain", clean=pairs / "norain")
+        summary = result.summaries[0]
+        assert ("warping_before" in summary) == (side == 128)
+        assert any("warping errors are left out" in text for text in quiet.said) == (side == 120)
+    rainy, clean = (
+        [read_image(tmp_path / f"set128/{part}/00/{n}.png").pixels / 255 for n in range(3)]
+        for part in ("rain", "norain")
+    )
+    for kind, clip in (("before", rainy), ("clean", clean)):
+        pairs_of = ((clip[t] - clip[t + 1]) ** 2 for t in range(2))
+        expected = np.mean([square.sum(2).mean() for square in pairs_of])
+        assert summary[f"warping_{kind}"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_flow_of_the_recipe_reaches_the_restorer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    class Still:
-        note = None
-
+    class Asked(Still):
         def __init__(self, model: str, weights: str | None) -> None:
             asked.append((model, weights))
 
         def of(self, clip: torch.Tensor) -> torch.Tensor:
             asked.append(tuple(clip.shape))
-            return clip.new_zeros(*clip.shape[:2], 2, *clip.shape[3:])
+            return super().of(clip)
 
-    monkeypatch.setattr(assembled, "OpticalFlow", Still)
+    monkeypatch.setattr(assembled, "OpticalFlow", Asked)
     weights = tmp_path / "raft.pth"
     weights.touch()
     flow = {"model": "raft_small", "weights": str(weights)}

@@ -16,6 +16,7 @@ from nasrestore.runtime.runfolder import RunFolder, disk_errors, read_result, up
 if TYPE_CHECKING:
     from nasrestore.engine.evaluate import Evaluation
     from nasrestore.engine.model import RestorationModel
+    from nasrestore.engine.steadiness import Steadiness
 
 SHOWN_IMAGES = 4
 Shown = tuple[str, Any, Any, Any]  # identity; degraded, restored (None: not kept) and clean pixels
@@ -122,12 +123,16 @@ def _evaluate(
     limit = (
         None if opened.prepared.recipe.evaluate is None else opened.prepared.recipe.evaluate.limit
     )
-    measure = _measure_images if model.frames is None else _measure_clips
-    evaluation, pictures = measure(model, images, names, limit, options)
+    steadiness = _steadiness(opened, model, images, options)
+    if model.frames is None:
+        evaluation, pictures = _measure_images(model, images, names, limit, options)
+    else:
+        evaluation, pictures = _measure_clips(model, images, names, limit, options, steadiness)
+    steady = {} if steadiness is None else steadiness.summary()
     accepted = split == "test" and opened.prepared.recipe.data.overlap == "accepted"
     overlap = {"overlap": "accepted"} if accepted else {}
     summaries = tuple(
-        {"data": data, "split": split, **evaluation.summary(name), **overlap}
+        {"data": data, "split": split, **evaluation.summary(name), **steady, **overlap}
         for name in evaluation.protocols
     )
     folder = opened.folder
@@ -147,6 +152,28 @@ def _evaluate(
     update_result(folder, **sections)
     _pictures(folder, evaluation, pictures, model, label)
     return EvaluateResult(folder, evaluation, summaries, csv)
+
+
+def _steadiness(
+    opened: OpenRun, model: RestorationModel, images: Any, options: Options
+) -> Steadiness | None:
+    """What measures warping errors, where a RAFT is named; None, said aloud, where not."""
+    if model.frames is None:
+        return None
+    from nasrestore.engine.steadiness import Steadiness
+    from nasrestore.ops.flow import NO_FLOW, SMALLEST_SIDE, OpticalFlow
+
+    flow = opened.prepared.recipe.data.flow
+    if flow.model == NO_FLOW:
+        options.observer.message("no optical flow in the recipe: warping errors are left out")
+        return None
+    if min(min(size) for size in images.sizes) < SMALLEST_SIDE:
+        options.observer.message(
+            f"frames below {SMALLEST_SIDE} pixels have no optical flow: warping errors are left out"
+        )
+        return None
+    found = OpticalFlow(flow.model, flow.weights)
+    return Steadiness(found.between, model.restorer.device)
 
 
 def _measure_images(
@@ -183,6 +210,7 @@ def _measure_clips(
     names: Sequence[str],
     limit: int | None,
     options: Options,
+    steadiness: Steadiness | None,
 ) -> tuple[Evaluation, list[Shown]]:
     """The figures of a set of clips, and the middle frames of the first ones."""
     import itertools
@@ -201,6 +229,8 @@ def _measure_clips(
     def frame_done(name: str, number: int, rainy: Any, restored: Any, clean: Any) -> None:
         if loading is not None:
             loading("measured", next(done), sum(lengths.values()))
+        if steadiness is not None:
+            steadiness.frame(name, rainy, restored, clean)
         if number == lengths[name] // 2 and len(shown) < SHOWN_IMAGES:
             pixels = from_tensor(torch.from_numpy(restored).permute(2, 0, 1))
             shown.append((f"{name}/{number + 1}", rainy, pixels, clean))

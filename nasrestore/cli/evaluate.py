@@ -167,6 +167,10 @@ def print_summaries(summaries: Sequence[Summary]) -> None:
                 overlap = f"overlap: {row['overlap']}" if "overlap" in row else ""
                 rows.append([str(row["protocol"]), _count(row), psnr, ssim, overlap])
         print_table(rows, heads=True)
+        steady = next((r for r in summaries if (r["data"], r["split"]) == data), {})
+        if "warping_after" in steady:
+            change = _change(steady["warping_before"], steady["warping_after"], "{:.6f}", "")
+            say(f"  warping error {change}; of the clean clips {steady['warping_clean']:.6f}")
 
 
 def _count(row: Summary) -> str:
