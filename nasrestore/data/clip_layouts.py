@@ -31,6 +31,7 @@ class ClipLayout:
         name: what a recipe calls it.
         title: what a person calls it.
         rules: tried in this order.
+        ambiguous_rules: tried only where the layout is named: other sets look the same.
         folders: of a subset, beside ``train`` and ``test``.
         expected: how many rainy clips a subset has.
     """
@@ -38,12 +39,13 @@ class ClipLayout:
     name: str
     title: str
     rules: tuple[ClipRule, ...]
+    ambiguous_rules: tuple[ClipRule, ...] = ()
     folders: Mapping[Subset, tuple[str, ...]] = field(default_factory=dict)
     expected: Mapping[Subset, int] = field(default_factory=dict)
 
     def looks_for(self) -> str:
         """What on the disk makes this layout, in words."""
-        return "; ".join(map(str, self.rules))
+        return "; ".join(map(str, (*self.rules, *self.ambiguous_rules)))
 
 
 def _folders(rainy: str, clean: str) -> ClipRule:
@@ -72,25 +74,26 @@ _BUILT_IN = (
         "rain_syn_complex25",
         "RainSynComplex25",
         (_HEAVY,),
-        _HEAVY_FOLDERS,
-        {"train": 190, "test": 25},
+        folders=_HEAVY_FOLDERS,
+        expected={"train": 190, "test": 25},
     ),
     ClipLayout(
         "rain_syn_light25",
         "RainSynLight25",
-        (_LIGHT, _folders("input", "processed"), _folders("input", "gt")),
-        _LIGHT_FOLDERS,
-        {"train": 190, "test": 25},
+        (_LIGHT, _folders("input", "processed")),
+        ambiguous_rules=(_folders("input", "gt"),),
+        folders=_LIGHT_FOLDERS,
+        expected={"train": 190, "test": 25},
     ),
     ClipLayout(
         "nturain",
         "NTURain",
         (ClipRule("*_Rain*", r"([^/]+?)_Rain(?:_\d+)?", "{key}_GT", real=r"r[ab]\d+_Rain"),),
-        {
+        folders={
             "train": ("Dataset_Training_Synthetic",),
             "test": ("Dataset_Testing_Synthetic",),
         },
-        {"test": 8},
+        expected={"test": 8},
     ),
     ClipLayout("rain_syn_all100", "RainSynAll100", (_folders("Rain", "GT"),)),
     ClipLayout(
@@ -100,6 +103,7 @@ _BUILT_IN = (
             _folders("rain", "norain"),
             _folders("rainy", "clean"),
             _folders("input", "target"),
+            _folders("input", "gt"),
         ),
     ),
     ClipLayout(
@@ -145,10 +149,11 @@ def open_clips(root: str | Path, layout: str = "auto", subset: Subset | None = N
             used: see :func:`nasrestore.data.clips.find_clips`.
     """
     root = existing_folder(root)
-    tried = list(CLIP_LAYOUTS.values()) if layout == "auto" else [clip_layout_named(layout)]
+    named = layout != "auto"
+    tried = [clip_layout_named(layout)] if named else _likeliest(root.resolve().name)
     for one in tried:
         for base in _bases(one, root, subset):
-            for rule in one.rules:
+            for rule in one.rules + (one.ambiguous_rules if named else ()):
                 if has_clips(base, rule):
                     return _found(one, base, rule, subset)
     raise _not_found(root, subset, tried)
@@ -191,6 +196,15 @@ def clip_layout_named(name: str) -> ClipLayout:
 def has_clip_subset(root: Path, subset: Subset) -> bool:
     """Whether a folder has the training or the test folder of any set of clips."""
     return any((root / name).is_dir() for name in _subset_folders(subset))
+
+
+def _likeliest(folder: str) -> list[ClipLayout]:
+    """All layouts, first those that have a folder of that name."""
+
+    def strange(layout: ClipLayout) -> bool:
+        return all(folder not in names for names in layout.folders.values())
+
+    return sorted(CLIP_LAYOUTS.values(), key=strange)
 
 
 def _subset_folders(subset: Subset, layout: ClipLayout | None = None) -> list[str]:

@@ -75,14 +75,13 @@ class ClipStream(PatchSampler, Iterator[Batch]):
         _, places, turns = self.draw()
         degraded, clean, flows = [], [], []
         for (view, top, left), turn in zip(places, turns, strict=True):
-            part = (..., slice(top, top + self.patch), slice(left, left + self.patch))
-            window, target, flow = self.clips.window_at(
-                self._views[view].clip, self._views[view].centre
-            )
-            degraded.append(dihedral(window[part], turn))
-            clean.append(dihedral(target[part], turn))
+            rows, columns = slice(top, top + self.patch), slice(left, left + self.patch)
+            at = self._views[view]
+            window, target, flow = self.clips.window_at(at.clip, at.centre, rows, columns)
+            degraded.append(dihedral(window, turn))
+            clean.append(dihedral(target, turn))
             if flow is not None:
-                flows.append(dihedral_flow(flow[part].float(), turn))
+                flows.append(dihedral_flow(flow.float(), turn))
         return Batch(
             self._stacked(degraded),
             self._stacked(clean),

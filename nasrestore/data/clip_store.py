@@ -17,6 +17,10 @@ from nasrestore.errors import NasRestoreError
 _TYPES = {"uint8": torch.uint8, "float16": torch.float16}
 
 
+class StoreError(NasRestoreError):
+    """Clips cannot be kept: the disk is full, or refuses."""
+
+
 class ClipStore:
     """Keeps clips; both ways give the same tensors.
 
@@ -26,7 +30,7 @@ class ClipStore:
             ``TMPDIR`` names.
 
     Raises:
-        NasRestoreError: no temporary folder can be made.
+        StoreError: no temporary folder can be made.
     """
 
     def __init__(self, device: torch.device, on_disk: bool) -> None:
@@ -46,7 +50,7 @@ class ClipStore:
         On disk no more than one frame is in memory at a time.
 
         Raises:
-            NasRestoreError: the disk is full, or refuses.
+            StoreError: the disk is full, or refuses.
             ValueError: no frame, or frames of several shapes.
         """
         return self._in_memory(frames) if self.folder is None else self._on_disk(frames)
@@ -78,8 +82,8 @@ class ClipStore:
         return mapped.view(whole)
 
 
-def _no_room(folder: Path, error: OSError) -> NasRestoreError:
-    return NasRestoreError(
+def _no_room(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
         f"cannot keep decoded clips in {folder}: {error.strerror or error}",
         hint="TMPDIR names a folder with more room; data.memory keeps more in memory, "
         "data.limit takes fewer clips",

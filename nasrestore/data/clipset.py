@@ -16,7 +16,7 @@ import torch
 
 from nasrestore.data.clip_layouts import ClipPairSet
 from nasrestore.data.clip_sources import CleanSource, ClipSource, PairedClip, RainyClip
-from nasrestore.data.clip_store import ClipStore
+from nasrestore.data.clip_store import ClipStore, StoreError
 from nasrestore.data.clips import ClipPair
 from nasrestore.data.files import Failures
 from nasrestore.data.images import with_channels
@@ -144,9 +144,13 @@ class ClipSet:
         return item.rainy, item.clean
 
     def window_at(
-        self, index: int, centre: int
+        self,
+        index: int,
+        centre: int,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """The window around a frame, the clean frame, and the flow from it to each.
+        """Those rows and columns of the window around a frame, its clean frame, its flow to each.
 
         Returns:
             ``T C H W`` and ``C H W`` uint8; ``T 2 H W`` float16, in pixels, x first, zero for the
@@ -158,8 +162,13 @@ class ClipSet:
         item, radius = self._items[index], self.window // 2
         if not radius <= centre < len(item.rainy) - radius:
             raise IndexError(f"no window of {self.window} around frame {centre}")
-        window = item.rainy[centre - radius : centre + radius + 1]
-        return window, item.clean[centre], self._flow_at(item, centre)
+        window = item.rainy[centre - radius : centre + radius + 1, :, rows, columns]
+        flow = None
+        if item.flow is not None:
+            others = item.flow[centre - radius, ..., rows, columns]
+            still = others.new_zeros(1, 2, *window.shape[2:])
+            flow = torch.cat([others[:radius], still, others[radius:]])
+        return window, item.clean[centre, :, rows, columns], flow
 
     def select(self, identities: Collection[str]) -> ClipSet:
         """The rainy clips of these clean ones alone; nothing is decoded again.
@@ -266,14 +275,6 @@ class ClipSet:
             if progress is not None:
                 progress(next(done), total)
 
-    def _flow_at(self, item: _Item, centre: int) -> torch.Tensor | None:
-        if item.flow is None:
-            return None
-        radius = self.window // 2
-        before, after = item.flow[centre - radius].split(radius) if radius else ([], [])
-        still = item.flow.new_zeros(1, 2, *item.size)
-        return torch.cat([before, still, after]) if radius else still
-
     def _decoded(
         self,
         sources: Sequence[ClipSource],
@@ -291,6 +292,8 @@ class ClipSet:
                 rainy = self._kept(source.rainy(shown), source.name, size)
                 _check_lengths(source, len(rainy), len(clean[key]), self.window)
                 items.append(_Item(source, size, rainy, clean[key]))
+            if failures.errors and isinstance(failures.errors[-1], StoreError):
+                raise failures.errors[-1]  # the disk is full for all that follow, too
             if progress is not None:
                 progress(number, len(sources))
         failures.raise_any("clips cannot be used")

@@ -86,16 +86,25 @@ def test_layouts_are_found_by_looking_and_by_name(
     assert some.identities == found.identities[:1]
 
 
-def test_light25_as_published_is_not_taken_for_complex25_by_name(tmp_path: Path) -> None:
+def test_light25_as_published_is_not_taken_for_complex25(tmp_path: Path) -> None:
     complex25(tmp_path / "frames_light_test_JPEG")
-    found = open_clips(tmp_path, "rain_syn_light25", "test")
-    assert found.layout == "rain_syn_light25" and len(found) == 2
+    for layout in ("rain_syn_light25", "auto"):
+        found = open_clips(tmp_path, layout, "test")
+        assert found.layout == "rain_syn_light25" and len(found) == 2
+    assert open_clips(tmp_path / "frames_light_test_JPEG").layout == "rain_syn_light25"
     assert "has 25 clips for test, here are 2" in found.notes[1]
     assert has_clip_subset(tmp_path, "test") and not has_clip_subset(tmp_path, "train")
     assert open_clips(tmp_path / "frames_light_test_JPEG", "rain_syn_light25").identities == [
         "frames_light_test_JPEG/0001",
         "frames_light_test_JPEG/0002",
     ]
+
+
+def test_input_and_gt_may_be_anybodys(tmp_path: Path) -> None:
+    put_clip(tmp_path / "input/1", 1)
+    put_clip(tmp_path / "gt/1", 2)
+    assert open_clips(tmp_path).layout == "clip_folders"
+    assert open_clips(tmp_path, "rain_syn_light25").layout == "rain_syn_light25"
 
 
 def test_real_rain_is_left_out_aloud(tmp_path: Path) -> None:

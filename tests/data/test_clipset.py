@@ -132,7 +132,7 @@ def test_videos_of_two_lengths_are_found_when_decoded(tmp_path: Path, limit: int
 def test_a_torn_frame_and_a_full_disk_are_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_pairs(tmp_path, clips=1)
+    put_pairs(tmp_path, clips=2)
     pairs = open_clips(tmp_path)
 
     def full(*arguments: object) -> Iterator[object]:
@@ -143,6 +143,7 @@ def test_a_torn_frame_and_a_full_disk_are_one_message(
         with pytest.raises(NasRestoreError, match="No space left on device") as error:
             ClipSet.from_pairs(pairs, limit_bytes=0)
     assert "TMPDIR" in (error.value.hint or "")
+    assert error.value.message.startswith("cannot keep decoded clips")  # once, not for each clip
     torn = tmp_path / "rain/a/00003.png"
     torn.write_bytes(torn.read_bytes()[:200])
     with pytest.raises(NasRestoreError, match=r"00003\.png"):
