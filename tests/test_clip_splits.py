@@ -145,6 +145,12 @@ def test_what_is_of_clips_is_refused_for_images(values: dict[str, object], messa
     assert message in str(error.value)
 
 
+def test_weights_that_are_missing_are_found_before_anything_is_decoded(pairs: Path) -> None:
+    flow = {"model": "raft_small", "weights": str(pairs / "none.pth")}
+    with pytest.raises(NasRestoreError, match=r"there is no file .*none\.pth with the raft_small"):
+        splits(**{"data.root": str(pairs), "data.flow": flow})
+
+
 def test_frames_too_small_for_raft_are_one_message(
     pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

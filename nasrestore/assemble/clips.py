@@ -23,7 +23,6 @@ from nasrestore.data.rain import PRESETS
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.ops.flow import NO_FLOW, OpticalFlow
-from nasrestore.spec.data import FlowSpec
 from nasrestore.spec.recipe import RecipeSpec
 
 ClipData = ClipPairSet | tuple[CleanSource, ...]
@@ -43,14 +42,18 @@ class Reading:
     """
 
     frames: int
-    flow: FlowSpec | None = None
+    flow: OpticalFlow | None = None
 
 
 def reading(recipe: RecipeSpec, graph: SearchGraph | None) -> Reading | None:
-    """What a space reads of clips; None where it reads images."""
+    """What a space reads of clips; None where it reads images.
+
+    Raises:
+        NasRestoreError: weights of optical flow that cannot be had or are another model's.
+    """
     if graph is None or graph.frames is None:
         return None
-    return Reading(graph.frames, recipe.data.flow if graph.flows else None)
+    return Reading(graph.frames, optical_flow(recipe, graph))
 
 
 def optical_flow(recipe: RecipeSpec, graph: SearchGraph) -> OpticalFlow | None:
@@ -59,8 +62,8 @@ def optical_flow(recipe: RecipeSpec, graph: SearchGraph) -> OpticalFlow | None:
     Raises:
         NasRestoreError: weights that cannot be had or are another model's.
     """
-    found = reading(recipe, graph)
-    return None if found is None or found.flow is None else _optical_flow(found.flow)
+    flow = recipe.data.flow
+    return OpticalFlow(flow.model, flow.weights) if graph.flows else None
 
 
 def training_clips(recipe: RecipeSpec, notes: list[str]) -> tuple[str, ClipData]:
@@ -146,24 +149,21 @@ def clip_set(
 
 def add_flow(
     clips: ClipSet,
-    spec: FlowSpec,
+    flow: OpticalFlow,
     device: torch.device,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Gives clips the flow of a recipe, computed once on the device.
+    """Gives clips their flow, computed once on the device.
 
     Raises:
-        NasRestoreError: frames below 128 pixels, weights that cannot be had, or a full disk.
+        NasRestoreError: frames below 128 pixels, or a full disk.
     """
-    flow = _optical_flow(spec)
     clips.add_flow(None if flow.model == NO_FLOW else flow.of, device, progress)
 
 
 def flow_notes(found: Reading | None) -> list[str]:
     """What the user should hear about the flow."""
-    if found is None or found.flow is None or found.flow.model != NO_FLOW:
-        return []
-    note = OpticalFlow(NO_FLOW).note
+    note = None if found is None or found.flow is None else found.flow.note
     return [] if note is None else [f"{note}; data.flow.model=raft_small aligns them"]
 
 
@@ -196,7 +196,3 @@ def _moved(photographs: Collection[Photograph], recipe: RecipeSpec) -> tuple[Cle
         MovedPhotograph(photograph, movement.length, size, recipe.seed)
         for photograph in photographs
     )
-
-
-def _optical_flow(spec: FlowSpec) -> OpticalFlow:
-    return OpticalFlow(spec.model, spec.weights)
