@@ -41,13 +41,23 @@ def sgd(
 
 
 def schedule(phase: PhaseSpec, level: LevelSpec) -> Callable[[float], float]:
-    """The level's schedule; what the recipe says in epochs becomes shares of the run."""
+    """The level's schedule; what the recipe says in epochs becomes shares of the run.
+
+    It goes from the beginning of the run to the level's end.
+    """
     values = named(registry.schedule, level.schedule) or {}
-    if "after" in values and phase.epochs is not None:
-        shares = (epoch / phase.epochs for epoch in values["after"])
+    end = share_of(phase, level.end)
+    if "after" in values:
+        unit = end * (phase.epochs or 1)
+        shares = (epoch / unit for epoch in values["after"])
         values["after"] = [share for share in shares if share <= 1]
     made: Callable[[float], float] = registry.schedule.factory(level.schedule.name)(**values)
-    return made
+    return made if end == 1 else lambda progress: made(min(progress / end, 1.0))
+
+
+def share_of(phase: PhaseSpec, epoch: float | None) -> float:
+    """An epoch, or without epochs a share, as a share of the run; ``None`` is its end."""
+    return 1.0 if epoch is None else epoch / (phase.epochs or 1)
 
 
 def chain(
@@ -91,7 +101,8 @@ def chain(
                 if spec.curvature is None
                 else make(registry.curvature, spec.curvature),
                 steps=spec.steps,
-                start=spec.start / phase.epochs if phase.epochs else spec.start,
+                start=share_of(phase, spec.start),
+                end=share_of(phase, spec.end),
                 clip=spec.clip,
                 keeps_statistics=i == 0,
             )

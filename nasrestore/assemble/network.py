@@ -104,18 +104,18 @@ def objective(
         NasRestoreError: a term needs weights that are not there.
     """
     terms = {}
-    for loss, spec in recipe.objectives[name].items():
+    for key, spec in recipe.objectives[name].items():
         if spec.weight == 0:
             continue
         problems = Problems()
-        at = recipe.tree.at("objectives", name, loss)
-        values = parameters(registry.loss, loss, at, spec.params, problems)
+        at = recipe.tree.at("objectives", name, key)
+        values = parameters(registry.loss, spec.loss, at, spec.params, problems)
         raise_all(problems.errors)
-        made = registry.loss.factory(loss)(**(values or {})).to(device)
-        group = None if not reads_variables(loss) else spec.variables or "weights"
+        made = registry.loss.factory(spec.loss)(**(values or {})).to(device)
+        group = None if not reads_variables(spec.loss) else spec.variables or "weights"
         read = None if group is None else tuple(network.parameter_groups().get(group, ()))
         if read == ():
             continue  # a group that a derived network has no more, such as its decided logits
-        terms[loss] = Term(made, spec.weight, spec.output, read)
+        terms[key] = Term(made, spec.weight, spec.output, read)
     known = hyper_parameters(recipe).to(device) if hyper is None else hyper
     return Objective(network, terms, hyper=known)

@@ -128,7 +128,7 @@ def _seconds(loop: Loop, limit: float) -> float:
             level.step(level.start, below)
         if time.perf_counter() - began > limit:
             return float("inf")
-        total += _timed(level, below) * level.steps * (1 - level.start)
+        total += _timed(level, below) * level.steps * level.share
     return total
 
 

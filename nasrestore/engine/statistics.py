@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from nasrestore.search.objective import Batch
+from nasrestore.search.objective import Batch, network_inputs
 
 BATCHES = 16
 CALIBRATION_BATCHES = 10  # of large patches, which hold many more pixels
@@ -31,7 +31,7 @@ def estimate_statistics(network: nn.Module, batches: Iterator[Batch], count: int
         norm.momentum = None  # a plain average over all that follows
     try:
         for _ in range(count):
-            network(next(batches).degraded)
+            network(network_inputs(network, next(batches)))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

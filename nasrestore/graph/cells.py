@@ -46,12 +46,14 @@ class Expansion:
 
     Attributes:
         scopes: the space and every use of a cell, whose links are still to be resolved.
+        drops_unused: whether what is given to a cell that does not read it is left out.
         choices: the nodes that are one of several cells, as groups of links from each.
         open: whether an error leaves some copies or links out.
     """
 
     cells: Mapping[str, CellParts]
     problems: Problems
+    drops_unused: bool = False
     copies: list[Copy] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
     choices: list[LinkGroup] = field(default_factory=list)
@@ -142,7 +144,7 @@ class Expansion:
         at = spec.tree.at("reads")
         before = self.problems.found
         for key in spec.reads:
-            if key not in wanted:
+            if key not in wanted and not self.drops_unused:
                 message = f"{_named(cells)} has no input {key!r}"
                 self.problems.add(at.at(key), message, did_you_mean(key, wanted), key=True)
         missing = [name for name in wanted if name not in spec.reads]

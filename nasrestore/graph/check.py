@@ -50,6 +50,8 @@ def reached(start: Iterable[str], into: Mapping[str, Iterable[str]]) -> set[str]
 
 def check_wiring(wiring: Wiring, space: SpaceParts, problems: Problems) -> None:
     """Nodes that no output depends on, inputs and a state that nothing reads."""
+    if space.drops_unused:
+        return
     used = wiring.used()
     lost: dict[Location, list[Copy]] = {}
     for copy in wiring.copies:

@@ -89,7 +89,7 @@ class _Compiler:
         space, env, problems = self.space, self.env, self.problems
         distinct = check_names(space, problems)
         names = names_of(space, self._source_names(), env, problems)
-        expansion = Expansion(space.cells, problems)
+        expansion = Expansion(space.cells, problems, space.drops_unused)
         expansion.add(Scope(space, names, env))
         self._check_cells_used(expansion)
         copies = expansion.copies
@@ -125,7 +125,8 @@ class _Compiler:
 
     def _check_cells_used(self, expansion: Expansion) -> None:
         for name, cell in self.space.cells.items():
-            if name not in expansion.used and self.space.complete and not expansion.open:
+            known = self.space.complete and not expansion.open and not self.space.drops_unused
+            if name not in expansion.used and known:
                 message = f"no node is the cell {name!r}"
                 self.problems.add(cell.tree, message, f"a node with cell: {name}", key=True)
 

@@ -31,7 +31,7 @@ def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
             used.update(node.reads)
             used.update(e.source for e in edges if e.target == node.name)
     return replace(
-        graph,
+        graph.with_inputs(used),
         nodes=tuple(node for node in nodes if node.name in used),
         edges=tuple(edge for edge in edges if edge.target in used),
         choices=(),

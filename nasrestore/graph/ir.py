@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
@@ -266,6 +266,15 @@ class SearchGraph:
             if link not in decisions.get(choice.name, ())
         }
         return {name: names for name, names in decisions.items() if name not in idle}
+
+    def with_inputs(self, read: Container[str]) -> SearchGraph:
+        """The graph with those of its inputs that are read."""
+        start = None if self.recursion is None else self.recursion.start
+        inputs = {name: s for name, s in self.inputs.items() if name in read or name == start}
+        if len(inputs) == len(self.inputs):
+            return self
+        flows = {name: clip for name, clip in self.flows.items() if name in inputs}
+        return replace(self, inputs=inputs, flows=flows)
 
     @property
     def clip(self) -> str | None:

@@ -151,6 +151,11 @@ def _level_times(phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None
     if level.start >= end:
         message = f"the level starts after the end: {level.start:g} of {end:g}{unit}"
         problems.add(level.tree.at("start"), message)
+    if level.end is not None and not level.start < level.end <= end:
+        message = (
+            f"the level ends at {level.end:g}: expected after its start, {level.start:g}, and "
+        )
+        problems.add(level.tree.at("end"), f"{message}by the end, {end:g}{unit}")
     known = level.schedule.name in registry.schedule
     given = (named(registry.schedule, level.schedule, Problems()) if known else None) or {}
     after = list(given.get("after", ()))

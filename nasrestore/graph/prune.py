@@ -24,6 +24,7 @@ def without_dead(graph: SearchGraph, places: Mapping[str, Tree], problems: Probl
         for node in graph.nodes
     }
     used = reached(ends_of(graph.outputs), into)
+    graph = graph.with_inputs(used)
     if all(node.name in used for node in graph.nodes):
         return graph
     nodes = tuple(node for node in graph.nodes if node.name in used)

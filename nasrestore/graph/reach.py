@@ -63,6 +63,11 @@ def _check_level(
     graph: SearchGraph,
     problems: Problems,
 ) -> None:
+    if level.augment is not None and level.augment.degradation != 0 and graph.frames:
+        message = (
+            "the degradation of a clip cannot be enlarged: its other frames have no clean ones"
+        )
+        problems.add(level.augment.tree.at("degradation"), message, "use noise")
     direct = _behind(recipe, level, graph)
     entering = _entering(level, below)
     reached = direct.union(*(_behind(recipe, one, graph) for one in entering))
@@ -119,15 +124,15 @@ def _entering(level: LevelSpec, below: Sequence[LevelSpec]) -> list[LevelSpec]:
 
 
 def _outputs(recipe: RecipeSpec, level: LevelSpec) -> set[str]:
-    terms = recipe.objectives[level.objective].items()
-    return {t.output for loss, t in terms if t.weight != 0 and not reads_variables(loss)}
+    terms = recipe.objectives[level.objective].values()
+    return {t.output for t in terms if t.weight != 0 and not reads_variables(t.loss)}
 
 
 def _behind(recipe: RecipeSpec, level: LevelSpec, graph: SearchGraph) -> set[str]:
     """What a level's objective depends on: groups, and scalars as ``$NAME``."""
     found = groups_behind(graph, _outputs(recipe, level))
-    for loss, term in recipe.objectives[level.objective].items():
-        if term.weight != 0 and reads_variables(loss):
+    for term in recipe.objectives[level.objective].values():
+        if term.weight != 0 and reads_variables(term.loss):
             found.add(term.variables or "weights")
         found |= {f"${name}" for name in strengths_of_term(term)}
     return found | {f"${name}" for name in strengths_of_level(level)}

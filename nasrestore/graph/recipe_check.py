@@ -114,9 +114,11 @@ def parameter_groups(graph: SearchGraph) -> list[str]:
 def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> None:
     for name, terms in (recipe.objectives or {}).items():
         at = recipe.tree.at("objectives", name)
-        for loss, term in terms.items():
-            parameters(registry.loss, loss, at.at(loss), term.params, problems, key=True)
-            if reads_variables(loss):
+        for key, term in terms.items():
+            named_apart = "loss" in (term.tree.value if term.tree.kind == "mapping" else ())
+            place = at.at(key, "loss") if named_apart else at.at(key)
+            parameters(registry.loss, term.loss, place, term.params, problems, key=not named_apart)
+            if reads_variables(term.loss):
                 _term_variables(term, space, problems)
             else:
                 _term_output(term, space, problems)

@@ -70,6 +70,7 @@ class Level:
         schedule: multiplier of the learning rate from progress in [0, 1].
         steps: how many it takes each turn.
         start: progress from which it takes part.
+        end: progress from which it does no more.
         clip: the largest gradient norm; ``None`` for no limit.
         curvature: how the levels further below than the next respond in its hypergradient; ``None``
             where there are none.
@@ -88,6 +89,7 @@ class Level:
     hypergradient: Hypergradient
     steps: int = 1
     start: float = 0.0
+    end: float = 1.0
     clip: float | None = None
     keeps_statistics: bool = True
     curvature: Curvature | None = None
@@ -101,6 +103,15 @@ class Level:
     @property
     def network(self) -> nn.Module:
         return self.objective.network
+
+    def takes_part(self, progress: float) -> bool:
+        """Whether it takes steps at that progress of the run."""
+        return self.start <= progress and (progress < self.end or self.end >= 1)
+
+    @property
+    def share(self) -> float:
+        """Of the run, in which it takes part."""
+        return min(self.end, 1.0) - self.start
 
     def problem(self, progress: float, batch: Batch | None = None) -> LevelProblem:
         """The level as a pure function of parameters.

@@ -235,11 +235,11 @@ class Loop:
                 self.monitor.end()
 
     def _turn(self) -> list[StepRecord]:
-        """Each level's steps; those whose start has not come yet stand by."""
+        """Each level's steps; those whose start has not come yet, or whose end has, stand by."""
         progress = self.plan.progress(self.turn)
         records = []
         for index, level in enumerate(self.levels):
-            if progress < level.start:
+            if not level.takes_part(progress):
                 continue
             for _ in range(level.steps):
                 began = time.monotonic()

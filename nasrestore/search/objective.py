@@ -16,13 +16,38 @@ from nasrestore.search.scope import statistics
 
 
 class Batch(Protocol):
-    """What an objective reads: degraded and clean images, N C H W in [0, 1]."""
+    """What an objective reads: degraded and clean images, N C H W in [0, 1].
+
+    Of clips, ``degraded`` is N T C H W, ``clean`` belongs to the frame in the middle, and there may be
+    ``flow``, N T 2 H W, in pixels from that frame to each.
+    """
 
     @property
     def degraded(self) -> Tensor: ...
 
     @property
     def clean(self) -> Tensor: ...
+
+
+def network_inputs(
+    network: nn.Module, batch: Batch, degraded: Tensor | None = None
+) -> Tensor | Mapping[str, Tensor]:
+    """What a network is called with on a batch: the images or clips, and their flow if it reads that.
+
+    Args:
+        degraded: in place of the batch's.
+
+    Raises:
+        ValueError: the network reads optical flow, and the batch has none.
+    """
+    images = batch.degraded if degraded is None else degraded
+    name = getattr(network, "flow_input", None)
+    if name is None:
+        return images
+    flow = getattr(batch, "flow", None)
+    if flow is None:
+        raise ValueError(f"the network reads optical flow ({name}), and the batch has none")
+    return {str(network.clip_input): images, name: flow}
 
 
 @dataclass(frozen=True)
@@ -55,7 +80,8 @@ class Augmentation:
 
     Attributes:
         noise: standard deviation of Gaussian noise on the degraded image, in [0, 1].
-        degradation: share by which the difference between degraded and clean image is enlarged.
+        degradation: share by which the difference between degraded and clean image is enlarged; not
+            of clips, of which one clean frame is known.
     """
 
     noise: float | str = 0.0
@@ -84,7 +110,8 @@ class Objective:
     """The weighed sum of loss terms of a network on a batch.
 
     Args:
-        network: called with (degraded, progress=...), gives named outputs N C H W.
+        network: called with (inputs, progress=...), gives named outputs N C H W; the inputs are N C H W,
+            of clips N T C H W, or by name where it reads optical flow, too.
         terms: by name; terms of weight 0 are not computed.
         hyper: the scalars that weights and strengths may name.
         bf16: whether the network runs under bf16 autocast; losses always see float32.
@@ -129,7 +156,9 @@ class Objective:
         """
         values = self.hyper.values(parameters) if self.hyper.scalars else {}
         degraded, clean = self.augmentation(batch, values)
-        outputs = self._outputs(degraded, progress, parameters)
+        outputs = self._outputs(network_inputs(self.network, batch, degraded), progress, parameters)
+        if degraded.dim() == 5:  # losses compare with the frame in the middle
+            degraded = degraded[:, degraded.shape[1] // 2]
         parts: dict[str, Tensor] = {}
         total: Tensor | None = None
         for name, term in self.terms.items():
@@ -144,12 +173,16 @@ class Objective:
         return Terms(total, parts)
 
     def _outputs(
-        self, degraded: Tensor, progress: float, parameters: Mapping[str, Tensor] | None
+        self,
+        inputs: Tensor | Mapping[str, Tensor],
+        progress: float,
+        parameters: Mapping[str, Tensor] | None,
     ) -> Mapping[str, Tensor]:
         arguments = {"progress": progress}
+        first = inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))
         if parameters is None:
-            with self._precision(degraded.device):
-                return self.network(degraded, **arguments)  # type: ignore[no-any-return]
+            with self._precision(first.device):
+                return self.network(inputs, **arguments)  # type: ignore[no-any-return]
         own = {name: value for name, value in parameters.items() if not name.startswith(PREFIX)}
         with statistics(self.network, moving=False):
-            return functional_call(self.network, own, (degraded,), arguments)  # type: ignore[no-any-return]
+            return functional_call(self.network, own, (inputs,), arguments)  # type: ignore[no-any-return]

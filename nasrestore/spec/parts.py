@@ -82,6 +82,7 @@ class SpaceParts(Body):
     recursion: RecursionSpec | None
     outputs: Mapping[str, str | OutputSpec | None]
     limits: LimitsSpec | None
+    drops_unused: bool = False
     cells: Mapping[str, CellParts] = field(default_factory=dict)
 
 
@@ -130,8 +131,9 @@ def parts_of(spec: SpaceSpec) -> SpaceParts:
         recursion=spec.recursion,
         nodes=spec.nodes,
         links=spec.links,
-        outputs=spec.outputs,
+        outputs={name: output for name, output in spec.outputs.items() if output is not None},
         limits=spec.limits,
+        drops_unused=spec.unused == "dropped",
         cells={name: _cell_of(cell) for name, cell in spec.cells.items()},
     )
 
@@ -184,7 +186,12 @@ def read_parts(tree: Tree) -> SpaceParts:
         recursion=recursion,
         nodes=body.nodes,
         links=body.links,
-        outputs={name: _output(item) for name, item in _items(tree, "outputs")},
+        outputs={
+            name: _output(item)
+            for name, item in _items(tree, "outputs")
+            if not (item.kind == "scalar" and item.value is None)
+        },
+        drops_unused=tree.at("unused").value == "dropped",
         limits=_leniently(tree.child("limits"), LimitsSpec).value,
         cells={name: _read_cell(item) for name, item in _items(tree, "cells")},
         damaged=body.damaged,
@@ -244,7 +251,7 @@ def _texts(tree: Tree | None, default: list[str]) -> list[str] | None:
 def read_recipe_parts(tree: Tree) -> RecipeParts:
     """What can be read of a recipe whose form is wrong; ``read_recipe`` says what is wrong."""
     objectives = {
-        name: {loss: t for loss, item in _items(terms) if (t := _term(item)) is not None}
+        name: {key: t for key, item in _items(terms) if (t := _term(item, key)) is not None}
         for name, terms in _items(tree, "objectives")
     }
     hyper = {name: _leniently(item, HyperSpec) for name, item in _items(tree, "hyper")}
@@ -305,9 +312,9 @@ def _named(tree: Tree | None) -> NamedSpec | None:
         return None
 
 
-def _term(tree: Tree) -> TermSpec | None:
+def _term(tree: Tree, name: str) -> TermSpec | None:
     try:
-        return read_term(tree)
+        return read_term(tree, name)
     except SpecError:
         return None
 

@@ -29,10 +29,12 @@ class TermSpec(Located):
     """One term of an objective, as in ``{weight: 0.1, output: restored}``, ``0.1`` or ``$gamma``.
 
     Attributes:
+        loss: its name; the term's own unless it has one of its own for that.
         weight: a number, or the name of a hyper-parameter.
         variables: the parameter group that it reads, where it is a loss of variables.
     """
 
+    loss: str
     weight: Strength
     output: str
     variables: str | None
@@ -66,6 +68,7 @@ _TERM_SCHEMA = {
         {
             "type": "object",
             "properties": {
+                "loss": {"type": "string"},
                 "weight": _STRENGTH_SCHEMA,
                 "output": {"type": "string"},
                 "variables": {"type": "string"},
@@ -127,10 +130,10 @@ def read_named(tree: Tree) -> NamedSpec:
     return NamedSpec(tree=tree, name=_text(tree, "a name, or a mapping with one"), params={})
 
 
-def read_term(tree: Tree) -> TermSpec:
+def read_term(tree: Tree, name: str) -> TermSpec:
     """``WEIGHT`` or ``{weight: WEIGHT, output: NAME, parameter: value, ...}``.
 
-    A weight is a number or ``$NAME``.
+    A weight is a number or ``$NAME``. Its loss is called as the term is, or ``loss:`` names it.
 
     Raises:
         SpecError: neither of both.
@@ -140,9 +143,14 @@ def read_term(tree: Tree) -> TermSpec:
         weight = read_strength(params.pop("weight")) if "weight" in params else 1.0
         output = _text(params.pop("output"), "an output") if "output" in params else "restored"
         group = _text(params.pop("variables"), "a group") if "variables" in params else None
-        return TermSpec(tree=tree, weight=weight, output=output, variables=group, params=params)
+        loss = _text(params.pop("loss"), "a loss") if "loss" in params else name
+        return TermSpec(
+            tree=tree, loss=loss, weight=weight, output=output, variables=group, params=params
+        )
     weight = read_strength(tree)
-    return TermSpec(tree=tree, weight=weight, output="restored", variables=None, params={})
+    return TermSpec(
+        tree=tree, loss=name, weight=weight, output="restored", variables=None, params={}
+    )
 
 
 def read_objectives(tree: Tree) -> dict[str, dict[str, TermSpec]]:
@@ -160,9 +168,9 @@ def read_objectives(tree: Tree) -> dict[str, dict[str, TermSpec]]:
             errors.append(terms.error(f"expected a mapping of losses, got {_shown(terms)}"))
             continue
         objectives[name] = {}
-        for loss, term in terms.value.items():
+        for key, term in terms.value.items():
             try:
-                objectives[name][loss] = read_term(term)
+                objectives[name][key] = read_term(term, key)
             except SpecError as error:
                 errors.append(error)
     raise_all(errors)
@@ -219,6 +227,9 @@ class LevelSpec(Located):
     augment: AugmentSpec | None = entry(None, doc="changes of its batches, of a given strength")
     steps: int = entry(1, least=1, doc="steps each turn")
     start: float = entry(0, least=0, doc="epoch (without epochs: fraction) in which it begins")
+    end: float | None = entry(
+        None, above=0, doc="epoch or fraction in which it ends, and its schedule with it"
+    )
     clip: float | None = entry(None, above=0, doc="largest gradient norm")
 
 

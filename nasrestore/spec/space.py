@@ -230,7 +230,12 @@ class SpaceSpec(Located):
     )
     nodes: dict[str, NodeSpec] = entry(doc="nodes, in order", names=True)
     links: dict[str, LinkSpec] = entry(default_factory=dict, doc="link groups", names=True)
-    outputs: dict[str, str | OutputSpec] = entry(doc="the named outputs", names=True)
+    outputs: dict[str, str | OutputSpec | None] = entry(
+        doc="the named outputs; null takes one out", names=True
+    )
+    unused: Literal["refused", "dropped"] = entry(
+        "refused", doc="nodes and inputs that no output depends on: an error, or left out"
+    )
     limits: LimitsSpec | None = entry(None, doc="hard limits of a derived network")
 
 

@@ -100,7 +100,12 @@ class HealthMonitor:
         The architecture then is that of before the rise.
         """
         watch, level = self._eigenvalue, architecture_level(self._levels)
-        if watch is None or level is None or turn % watch.rule.every or progress < level.start:
+        if (
+            watch is None
+            or level is None
+            or turn % watch.rule.every
+            or not level.takes_part(progress)
+        ):
             return False
         value = watch.look(level, turn, progress)
         self._event("eigenvalue", turn=turn, value=value, window=watch.rule.window)
