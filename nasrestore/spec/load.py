@@ -119,7 +119,7 @@ def _opened_space(
     value: Tree, overrides: Sequence[Override], errors: list[SpecError]
 ) -> Tree | None:
     try:
-        space = _space_tree(value)
+        space = space_tree(value)
         check_format(space, "space")
     except SpecError as error:
         errors += each_error(error)
@@ -231,9 +231,29 @@ def _without(tree: Tree, keys: tuple[str, ...]) -> Tree:
     return Tree(tree.kind, children, tree.location, tree.path, tree.key_location)
 
 
-def _space_tree(value: Tree) -> Tree:
-    """The space itself: inside the recipe, or in a file of its own."""
-    return value if value.kind == "mapping" else _read_named(value, "space")
+def space_tree(value: Tree) -> Tree:
+    """The space itself: inside the recipe, in a file of its own, or one with other settings.
+
+    ``space: {extends: tmics, width: 16}`` is the space ``tmics`` with ``--set space.width=16``.
+
+    Raises:
+        SpecError: there is no such space, or it has no such value.
+    """
+    if value.kind != "mapping":
+        return _read_named(value, "space")
+    if "extends" not in value.value:
+        return value
+    space = _read_named(value.value["extends"], "space")
+    check_format(space, "space")
+    for key, setting in value.value.items():
+        if key == "extends":
+            continue
+        keys = _into_space(("space", key), space, setting)
+        known = space.child(key) if len(keys) == 1 else None
+        if known is not None and "mapping" == known.kind == setting.kind:
+            setting = merge(known, setting)
+        space = apply_override(space, keys, setting)
+    return space
 
 
 def _read_named(value: Tree, kind: Literal["recipe", "space"]) -> Tree:

@@ -67,12 +67,26 @@ def networks(graph: SearchGraph, seed: int) -> tuple[GraphNetwork, GraphNetwork]
     return supernet, derived
 
 
+def inputs_of(graph: SearchGraph) -> dict[str, torch.Tensor]:
+    """Two random items for every input, as small as they may be; of clips all frames."""
+    return {
+        name: torch.rand(
+            2,
+            *([] if shape.frames is None else [shape.frames]),
+            shape.channels,
+            2 * graph.multiple,
+            graph.multiple,
+        )
+        for name, shape in graph.inputs.items()
+    }
+
+
 def assert_law(
     graph: SearchGraph, seed: int, tolerance: float = 0.0, modes: tuple[bool, ...] = (True, False)
 ) -> None:
     supernet, derived = networks(graph, seed)
     weights = supernet.decisions_weights(derived.graph.decisions)
-    images = torch.rand(2, 3, 2 * graph.multiple, graph.multiple)
+    images = inputs_of(graph)
     for training in modes:
         supernet.train(training)
         derived.train(training)

@@ -52,6 +52,17 @@ def losses(folder: Path) -> list[tuple[int, str, float]]:
     return [(line["step"], line["level"], line["terms"]["total"]) for line in lines]
 
 
+def test_a_level_stands_by_before_its_start_and_after_its_end(tmp_path: Path) -> None:
+    one = loop(tmp_path, 8, start=0.75)
+    one.levels[0].end = 0.5
+    one.run()
+    assert [(step, name) for step, name, _ in losses(tmp_path)] == [
+        *((turn, "weights") for turn in range(4)),
+        *((turn, "architecture") for turn in (6, 7)),
+    ]
+    assert [level.share for level in one.levels] == [0.5, 0.25]
+
+
 def test_a_turn_is_every_level_innermost_first(tmp_path: Path) -> None:
     one = loop(tmp_path, 2, steps=2)
     one.run()

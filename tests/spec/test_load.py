@@ -37,6 +37,20 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
+# -- spaces with other settings --------------------------------------------------------------
+
+
+def test_a_space_may_be_another_with_other_settings(recipe: Path) -> None:
+    text = "space: {extends: rdmc, width: 4, links: {skip_up: {keep: 1}}, description: narrow}"
+    recipe.write_text(RECIPE.replace("space: rdmc", text))
+    space = load_recipe(recipe, overrides_of(["space.width=2"])).space
+    plain = load_recipe(recipe).space
+    assert (plain.constants["width"], space.constants["width"]) == (4, 2)
+    assert plain.constants["depth"] == 5 and plain.description == "narrow"
+    assert plain.links["skip_up"].keep == 1 and plain.links["skip_up"].direction == "up"
+    assert plain.links["skip_down"].keep == 2
+
+
 # -- finding ---------------------------------------------------------------------------------
 
 
