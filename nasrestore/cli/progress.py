@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nasrestore.search.loop import TurnReport
 
 SECONDS_BETWEEN_LINES = 10.0
+MOST_CHOICES = 5  # named while a search runs; the log has all
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Status:
         total: None where nobody knows.
         left: seconds until the end; None while that cannot be told.
         losses: of each level, the last total.
-        leading: for each choice, the strongest candidate.
+        leading: for each of the first choices, the strongest candidate.
     """
 
     what: str
@@ -102,11 +103,11 @@ class ProgressObserver:
         """A turn of a search or a training has ended."""
         totals = {record.level: record.terms["total"] for record in report.records}
         losses = ", ".join(f"{level} {total:.4g}" for level, total in totals.items())
-        leading = ", ".join(
-            f"{choice} {name} {strength:.2f}" for choice, (name, strength) in report.leading.items()
-        )
+        shown = [f"{c} {name} {share:.2f}" for c, (name, share) in report.leading.items()]
+        if len(shown) > MOST_CHOICES:
+            shown[MOST_CHOICES:] = [f"and {len(shown) - MOST_CHOICES} more"]
         self.display.show(
-            Status(report.phase, report.turn, report.total, report.left, losses, leading)
+            Status(report.phase, report.turn, report.total, report.left, losses, ", ".join(shown))
         )
 
     def message(self, text: str) -> None:
