@@ -106,13 +106,27 @@ def open_tree(tree: Tree, overrides: Sequence[Override] = ()) -> OpenedRecipe:
             into_space.append((keys, value))
         else:
             tree = _overridden(tree, keys, value, errors)
-    tree = _absolute_paths(tree)
+    tree = _without_levels_off(_absolute_paths(tree))
     space = (
         _opened_space(tree.value["space"], into_space, errors) if "space" in tree.value else None
     )
     if space is not None:
         tree = apply_override(tree, ("space",), space)
     return OpenedRecipe(tree, space, tuple(errors))
+
+
+def _without_levels_off(tree: Tree) -> Tree:
+    """The recipe without the levels that it takes out of what it extends."""
+    for phase in ("search", "train"):
+        section = tree.child(phase)
+        levels = None if section is None else section.child("levels")
+        if levels is None or levels.kind != "sequence":
+            continue
+        kept = [item for item in levels.value if item.at("off").value is not True]
+        if len(kept) < len(levels.value):
+            value = Tree("sequence", kept, levels.location, levels.path, levels.key_location)
+            tree = apply_override(tree, (phase, "levels"), value)
+    return tree
 
 
 def _opened_space(

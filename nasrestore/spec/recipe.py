@@ -225,6 +225,7 @@ class LevelSpec(Located):
         "how the levels further below than the next respond: frozen, unrolled, resolved"
     )
     augment: AugmentSpec | None = entry(None, doc="changes of its batches, of a given strength")
+    off: bool = entry(False, doc="leaves the level out, where an extended recipe has it")
     steps: int = entry(1, least=1, doc="steps each turn")
     start: float = entry(0, least=0, doc="epoch (without epochs: fraction) in which it begins")
     end: float | None = entry(
