@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from nasrestore import registry
 from nasrestore.graph.ir import Node, SearchGraph
 from nasrestore.network.architecture import module_key
-from nasrestore.network.build import make_operation
 
 
 @contextmanager
@@ -41,7 +40,7 @@ Pair = tuple[Tensor, Tensor]
 def candidates(node: Node) -> dict[str, nn.Module]:
     """A node's operations by label: the very modules that the other side mixes."""
     factories = registry.operation.factories()
-    return {o.label: make_operation(o, node.input.channels, factories) for o in node.candidates}
+    return {o.label: factories[o.kind](node.input.channels, **o.params) for o in node.candidates}
 
 
 class Chain(ModelSpace):  # type: ignore[misc]

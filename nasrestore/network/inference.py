@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from nasrestore.network.build import NodeModule
+from nasrestore.network.node import NodeModule
 
 
 def for_inference(network: nn.Module) -> nn.Module:
