@@ -118,6 +118,8 @@ def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> N
             named_apart = "loss" in (term.tree.value if term.tree.kind == "mapping" else ())
             place = at.at(key, "loss") if named_apart else at.at(key)
             parameters(registry.loss, term.loss, place, term.params, problems, key=not named_apart)
+            if term.weight == 0:
+                continue  # it is never computed
             if reads_variables(term.loss):
                 _term_variables(term, space, problems)
             else:
