@@ -24,8 +24,11 @@ class ConjugateGradient:
         steps: the most; each is one Hessian-vector product.
         tolerance: of the residual, relative to ``F_w``, at which it stops.
         damping: added to the diagonal.
-        unsolved: ``go_on`` or ``stop`` where the residual left is larger.
+        unsolved: ``go_on`` or ``stop`` where the residual left is larger, and larger than rounding
+            explains.
     """
+
+    upper_order = 1
 
     def __init__(
         self,
@@ -49,7 +52,4 @@ class ConjugateGradient:
             ),
             self.damping,
         )
-        return judged(gradient, solution, max(self.tolerance, ROUNDING), self.unsolved)
-
-
-ROUNDING = 1e-7  # the true residual, measured anew, need not come quite down to the recurrence's
+        return judged(gradient, solution, self.tolerance, self.unsolved)

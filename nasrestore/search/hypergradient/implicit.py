@@ -107,7 +107,7 @@ def judged(gradient: Gradient, solution: Solution, tolerance: float, unsolved: s
     Raises:
         RunStopped: it did not converge, and ``unsolved`` is ``stop``.
     """
-    if solution.residual <= tolerance:
+    if solution.residual <= max(tolerance, solution.floor):
         return gradient
     why = "" if solution.trouble is None else f" ({solution.trouble})"
     text = (

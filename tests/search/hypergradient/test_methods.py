@@ -126,6 +126,21 @@ def test_conjugate_gradient_stays_finite_in_float32_at_any_condition() -> None:
 # -- Neumann ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_must_be_solved_is_solved_but_for_rounding(dtype: torch.dtype) -> None:
+    """At the default tolerance, which float32 cannot come down to; few steps are told apart."""
+    problem = Quadratic(size=40, condition=1e3)
+    for name in ("A", "B", "c", "t", "a"):
+        setattr(problem, name, getattr(problem, name).to(dtype))
+    at = {n: value.to(dtype) for n, value in problem.at_solution().items()}
+    at = {n: value.detach().requires_grad_() for n, value in at.items()}
+    strict = ConjugateGradient(steps=200, unsolved="stop")
+    found = strict(problem.upper(), [problem.lower()], at)
+    close(answer(found), problem.exact(), rtol=1e-3 if dtype == torch.float32 else 1e-9, atol=1e-4)
+    with pytest.raises(RunStopped, match="left a residual of"):
+        ConjugateGradient(steps=10, unsolved="stop")(problem.upper(), [problem.lower()], at)
+
+
 @pytest.mark.parametrize("terms", [1, 2, 3, 17])
 def test_neumann_is_the_rate_times_the_sum_of_that_many_powers(terms: int) -> None:
     problem, rate = Quadratic(condition=10), 0.7
