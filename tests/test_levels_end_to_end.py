@@ -145,6 +145,14 @@ def test_a_solver_that_must_converge_stops_the_search(place: Path, tmp_path: Pat
         nr.search(place / "three.yaml", settings, out=tmp_path / "stopped")
 
 
+def test_a_response_that_must_come_out_stops_the_search(place: Path, tmp_path: Path) -> None:
+    curvature = {"name": "resolved", "steps": 2, "unsolved": "stop"}
+    settings = {**WIDTH, "search.levels[2].curvature": curvature}
+    message = "level 'scalars': the response of level 'weights' is solved for to a residual of"
+    with pytest.raises(RunStopped, match=message):
+        nr.search(place / "three.yaml", settings, out=tmp_path / "stopped")
+
+
 def test_one_that_may_go_on_says_so_once(place: Path, tmp_path: Path) -> None:
     said: list[str] = []
 

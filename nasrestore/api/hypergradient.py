@@ -52,7 +52,7 @@ def hypergradient_of(
     import nasrestore.search.hypergradient  # noqa: F401  attaches the factories
     from nasrestore import registry
     from nasrestore.assemble.network import make
-    from nasrestore.search.hypergradient.curvature import Present, reduced
+    from nasrestore.search.hypergradient.curvature import Present, reduced, with_responses
     from nasrestore.search.hypergradient.problem import constants
 
     levels = [_level(names, function, rate) for names, function in chain]
@@ -73,11 +73,12 @@ def hypergradient_of(
             hint="frozen (constants), unrolled (they take steps), resolved (they stay minimal)",
         )
     parameters = {name: value.detach().clone().requires_grad_() for name, value in at.items()}
+    present, by = Present(constants(parameters)), None
     if curvature is not None and below:
         by = make(registry.curvature, read_named(tree_of(curvature, _PYTHON, "curvature")))
-        upper, below[-1] = reduced(upper, below, by, Present(constants(parameters)))
+        upper, below[-1] = reduced(upper, below, by, present, made)
     found: Gradient = made(_on(upper, parameters), below, parameters)
-    return found
+    return with_responses(found, by, present)
 
 
 _PYTHON = Location("argument", 1, 1)

@@ -151,8 +151,9 @@ CURVATURES: dict[str, Signature] = {
         "they are solved for again, by the implicit function theorem",
         {
             "steps": Parameter("int", 50, least=1, most=1_000_000, doc="of conjugate gradients"),
-            "tolerance": Parameter("float", 1e-12, above=0, doc="relative residual"),
+            "tolerance": Parameter("float", 1e-12, above=0, doc=_TOLERANCE),
             "damping": _DAMPING,
+            "unsolved": _UNSOLVED,
         },
     ),
 }

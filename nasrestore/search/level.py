@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Protocol
 
@@ -12,7 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from nasrestore.errors import RunStopped
-from nasrestore.search.hypergradient.curvature import Curvature, Frozen, Present, reduced
+from nasrestore.search.hypergradient.curvature import (
+    Curvature,
+    Frozen,
+    Present,
+    reduced,
+    with_responses,
+)
 from nasrestore.search.hypergradient.descent import Descent
 from nasrestore.search.hypergradient.problem import (
     Gradient,
@@ -151,7 +157,9 @@ class Level:
         parameters = self.objective.parameters()
         present = Present(constants(parameters))
         if self.curvature is not None and inner:
-            problem, inner[-1] = reduced(problem, inner, self.curvature, present)
+            problem, inner[-1] = reduced(
+                problem, inner, self.curvature, present, self.hypergradient
+            )
         deep = len(inner) > 1 and not isinstance(self.curvature, (Frozen, NoneType))
         network = self.network
         with (
@@ -160,10 +168,7 @@ class Level:
             norms_of_any_order(network, wanted=deep),
         ):
             found = self.hypergradient(problem, inner, parameters)
-        if present.residuals:
-            worst = {"response_residual": max(present.residuals)}
-            found = replace(found, record={**found.record, **worst})
-        return found
+        return with_responses(found, self.curvature, present)
 
     def step(self, progress: float, below: Sequence[Level] = ()) -> StepRecord:
         """One step of the optimizer along the hypergradient.

@@ -274,6 +274,17 @@ def test_solvers() -> None:
     assert found.kind == "soft" and "residual of 1; median residual 0.01" in found.sentence
 
 
+def test_the_responses_further_below_are_judged_as_the_solver_is() -> None:
+    steps = [step(i, 1.0, response_residual=10.0**-i) for i in range(5)]
+    (found,) = logged.judge_solvers(steps)
+    assert found.kind == "ok" and "responses further below 0.01 over 5" in found.sentence
+    said = event("unsolved", turn=1, text="level 'upper': the response of level 'w' is solved for")
+    both = [step(i, 1.0, residual=1e-9, response_residual=0.5) for i in range(5)]
+    (found,) = logged.judge_solvers([*both, said])
+    assert found.kind == "soft" and "median residual 1e-09 over 5" in found.sentence
+    assert "responses further below 0.5 over 5" in found.sentence
+
+
 # -- data -------------------------------------------------------------------------------------
 
 

@@ -133,16 +133,16 @@ def judge_solvers(records: Sequence[Record]) -> list[Finding]:
         for record in records
         if record.get("event") == "unsolved" and record.get("phase", "search") == "search"
     }
-    residuals: dict[str, list[float]] = {}
+    residuals: dict[str, dict[str, list[float]]] = {}
     for record in search_steps(records):
-        if "residual" in record:
-            residuals.setdefault(str(record["level"]), []).append(float(record["residual"]))
+        for name in RESIDUALS:
+            if name in record:
+                of_level = residuals.setdefault(str(record["level"]), {})
+                of_level.setdefault(name, []).append(float(record[name]))
     found = []
-    for level, values in residuals.items():
-        middle = median(values)
-        figures = (
-            f"median residual {middle:.3g} over {len(values):,} steps, largest {max(values):.3g}"
-        )
+    for level, by_name in residuals.items():
+        middle = median(next(iter(by_name.values())))
+        figures = "; ".join(_figures(RESIDUALS[name], by_name[name]) for name in by_name)
         unsolved = said.pop(f"level {level!r}", None)
         if unsolved is None:
             sentence = f"the solver of level {level!r} converged: {figures}"
@@ -152,12 +152,25 @@ def judge_solvers(records: Sequence[Record]) -> list[Finding]:
     return found + [_unsolved(name, str(event["text"]), None) for name, event in said.items()]
 
 
+RESIDUALS = {
+    "residual": "residual",
+    "response_residual": "residual of the responses further below",
+}
+
+
+def _figures(name: str, values: Sequence[float]) -> str:
+    return (
+        f"median {name} {median(values):.3g} over {len(values):,} steps, largest {max(values):.3g}"
+    )
+
+
 def _unsolved(level: str, sentence: str, value: float | None) -> Finding:
     return Finding(
         "soft",
         "solver",
         level,
         sentence,
-        "give its hypergradient more steps or damping, or take another; unsolved: stop stops there",
+        "give its hypergradient or curvature more steps or damping, or take another; unsolved: stop "
+        "stops there",
         value,
     )

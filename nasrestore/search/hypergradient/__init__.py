@@ -7,6 +7,7 @@ from nasrestore.search.hypergradient import (
     finite_difference,
     first_order,
     neumann,
+    resolved,
     unrolled,
     value_function,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "finite_difference",
     "first_order",
     "neumann",
+    "resolved",
     "unrolled",
     "value_function",
 ]

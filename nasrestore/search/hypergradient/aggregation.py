@@ -37,6 +37,8 @@ class Aggregation:
         lower_rate: default: the lower level's learning rate.
     """
 
+    upper_order = 2  # the inner steps follow its gradient, and are differentiated
+
     def __init__(
         self,
         steps: int = 10,

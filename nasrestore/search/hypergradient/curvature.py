@@ -12,26 +12,24 @@ depend on the others. Their values at the present point stay the same with ``fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
+from nasrestore.errors import RunStopped
 from nasrestore.registry import curvature
 from nasrestore.search.hypergradient.descent import Descent
-from nasrestore.search.hypergradient.implicit import Flat, hessian_product
 from nasrestore.search.hypergradient.problem import (
+    Gradient,
+    Hypergradient,
     LevelProblem,
     Parameters,
-    constants,
     filled,
     gradients,
     leaves,
 )
-from nasrestore.search.hypergradient.solve import Product, conjugate_gradients
 from nasrestore.search.hypergradient.unrolled import own_descent
 from nasrestore.search.objective import Terms
 
@@ -46,11 +44,13 @@ class Present:
         parameters: all of them, as constants.
         kept: what a curvature computes there once, by the level's name.
         residuals: that solvers left when levels answered, relative.
+        troubles: of the answers that did not come out, the residual and what there is to say.
     """
 
     parameters: Parameters
     kept: dict[str, Any] = field(default_factory=dict)
     residuals: list[float] = field(default_factory=list)
+    troubles: list[tuple[float, str]] = field(default_factory=list)
 
 
 class Curvature(Protocol):
@@ -121,109 +121,27 @@ class UnrolledResponse:
         return moved
 
 
-@curvature("resolved")
-class Resolved:
-    """They stay as minimal as they are: solved for again wherever they are asked for.
-
-    What is held is their gradient at the present point, 0 at a minimum. The answer is iterated with
-    the present Hessian: ``w <- w - H^-1 (g_w(w, a) - g_w at the present point)``, first in value and
-    then ``order`` times with derivatives, each of which makes one more of them exact, so that the
-    Hessian of the level above sees all of the response.
-
-    Args:
-        steps: of conjugate gradients, the most.
-        tolerance: relative residual at which they stop.
-        damping: added to the diagonal of ``H``.
-    """
-
-    def __init__(self, steps: int = 50, tolerance: float = 1e-12, damping: float = 0.0) -> None:
-        self.steps, self.tolerance, self.damping = steps, tolerance, damping
-
-    def respond(
-        self,
-        level: LevelProblem,
-        value: Value,
-        parameters: dict[str, Tensor],
-        order: int,
-        present: Present,
-    ) -> dict[str, Tensor]:
-        start = leaves(present.parameters, level.variables)
-        flat = Flat(start)
-        if level.name not in present.kept:
-            present.kept[level.name] = self._linearised(value, present, start, flat)
-        linearised: tuple[Tensor, Product] = present.kept[level.name]
-        held, solved = linearised
-
-        def left(moved: Tensor, others: Parameters, *, create_graph: bool) -> Tensor:
-            at = flat.tensors(moved)
-            found = gradients(value({**others, **at}, 0), at, create_graph=create_graph)
-            return flat.vector(filled(found, at)) - held
-
-        moved = flat.vector(start).detach().requires_grad_()
-        fixed, before = constants(parameters), math.inf
-        small = ROUNDINGS * torch.finfo(held.dtype).eps
-        for _ in range(MOST_MOVES):  # none where the point is the present one
-            residual = left(moved, fixed, create_graph=False)
-            length = float(residual.norm())
-            if not small * (1 + float(held.norm())) < length < before:
-                break
-            moved, before = (moved - solved(residual)).detach().requires_grad_(), length
-        for _ in range(order):
-            step: Tensor = Solve.apply(left(moved, parameters, create_graph=True), solved)
-            moved = moved - step
-        return flat.tensors(moved)
-
-    def _linearised(
-        self, value: Value, present: Present, start: dict[str, Tensor], flat: Flat
-    ) -> tuple[Tensor, Product]:
-        """The gradient at the present point, and what solves systems with the Hessian there."""
-        at = {**present.parameters, **start}
-        slope = filled(gradients(value(at, 0), start, create_graph=True), start)
-        product = hessian_product(slope, start, flat)
-
-        def solved(vector: Tensor) -> Tensor:
-            right = vector.detach()
-            found = conjugate_gradients(product, right, self.steps, self.tolerance, self.damping)
-            if found.products:
-                found = found.measured(product(found.vector), right, self.damping)
-            present.residuals.append(found.residual)
-            return found.vector
-
-        return flat.vector(slope).detach(), solved
-
-
-MOST_MOVES = 20
-ROUNDINGS = 10.0
-
-
-class Solve(torch.autograd.Function):
-    """A symmetric linear map that is known by its results; its derivative is itself."""
-
-    @staticmethod
-    def forward(ctx: Any, vector: Tensor, solved: Product) -> Tensor:
-        ctx.solved = solved
-        found: Tensor = solved(vector)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return Solve.apply(gradient, ctx.solved), None
-
-
 def reduced(
-    level: LevelProblem, below: Sequence[LevelProblem], by: Curvature, present: Present
+    level: LevelProblem,
+    below: Sequence[LevelProblem],
+    by: Curvature,
+    present: Present,
+    method: Hypergradient | None = None,
 ) -> tuple[LevelProblem, LevelProblem]:
     """The level and the one directly below, in whose objectives those further below respond.
 
     Args:
         below: at least one, innermost first.
+        method: what they are for; its attribute ``upper_order`` says how often it differentiates
+            the upper objective, 2 where it has none.
     """
     *further, lower = below
     if not further or isinstance(by, Frozen):
         return level, lower
-    # A method differentiates the upper objective once, and the lower one's gradient again.
+    order = int(getattr(method, "upper_order", 2))
+    # The lower objective is differentiated twice by all of them: its gradient, and that again.
     return (
-        replace(level, terms=_answered(level, further, by, 1, present)),
+        replace(level, terms=_answered(level, further, by, order, present)),
         replace(lower, terms=_answered(lower, further, by, 2, present)),
     )
 
@@ -260,3 +178,22 @@ def answers(
 
     moved = by.respond(last, value, parameters, order, present)
     return answers(inner, {**parameters, **moved}, by, order, present)
+
+
+def with_responses(gradient: Gradient, by: Curvature | None, present: Present) -> Gradient:
+    """The gradient with what there is to say of the responses below.
+
+    Raises:
+        RunStopped: one did not come out, and the curvature's ``unsolved`` is ``stop``.
+    """
+    if not present.residuals:
+        return gradient
+    record = {**gradient.record, "response_residual": max(present.residuals)}
+    if not present.troubles:
+        return replace(gradient, record=record)
+    _, text = max(present.troubles)
+    if getattr(by, "unsolved", "go_on") == "stop":
+        hint = "give the curvature more steps or damping, or take another; or unsolved: go_on"
+        raise RunStopped(text, hint=hint)
+    said = text if gradient.unsolved is None else f"{gradient.unsolved}; {text}"
+    return replace(gradient, record=record, unsolved=said)

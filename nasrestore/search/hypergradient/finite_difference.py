@@ -34,6 +34,8 @@ class FiniteDifference:
         rate: of the step ahead; default: the lower level's learning rate.
     """
 
+    upper_order = 1
+
     def __init__(self, epsilon: float = 0.01, rate: float | None = None) -> None:
         self.epsilon, self.rate = epsilon, rate
 

@@ -27,6 +27,8 @@ class Neumann:
         unsolved: ``go_on`` or ``stop``.
     """
 
+    upper_order = 1
+
     def __init__(
         self,
         terms: int = 20,

@@ -57,7 +57,11 @@ class Gradient:
 
 
 class Hypergradient(Protocol):
-    """A pure function: it changes neither parameters nor buffers nor optimizer state."""
+    """A pure function: it changes neither parameters nor buffers nor optimizer state.
+
+    An attribute ``upper_order`` says how often it differentiates the upper objective, which costs
+    less than the 2 that are taken for granted where it is 1.
+    """
 
     def __call__(
         self, level: LevelProblem, below: Sequence[LevelProblem], parameters: Parameters

@@ -39,6 +39,8 @@ class Unrolled:
         truncate: gradients go through so many of the last steps; default: all.
     """
 
+    upper_order = 1
+
     def __init__(
         self,
         steps: int = 1,

@@ -41,6 +41,8 @@ class ValueFunction:
         follow: steps of ``w`` along ``F_w + m g_w`` before the direction is taken.
     """
 
+    upper_order = 1
+
     def __init__(
         self, steps: int = 10, rate: float | None = None, eta: float = 0.5, follow: int = 0
     ) -> None:

@@ -16,13 +16,13 @@ from nasrestore.search.hypergradient.curvature import (
     Curvature,
     Frozen,
     Present,
-    Resolved,
     UnrolledResponse,
     reduced,
 )
 from nasrestore.search.hypergradient.finite_difference import FiniteDifference
 from nasrestore.search.hypergradient.neumann import Neumann
 from nasrestore.search.hypergradient.problem import Hypergradient, LevelProblem, constants
+from nasrestore.search.hypergradient.resolved import Resolved
 from nasrestore.search.hypergradient.unrolled import Unrolled
 from nasrestore.search.hypergradient.value_function import ValueFunction
 
