@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nasrestore.errors import RunStopped
 from nasrestore.network.build import GraphNetwork
+from nasrestore.network.relaxation import Softmax
 from nasrestore.runtime.checkpoint import load_checkpoint
 from nasrestore.runtime.runlog import RunLog, read_log
 from nasrestore.search.health.batches import BatchWatch, fingerprint
@@ -288,6 +289,31 @@ def test_the_scenes_of_a_batch_belong_to_its_split() -> None:
 
 
 # -- who is silent ----------------------------------------------------------------------------
+
+
+class Blind(Softmax):
+    """A relaxation that is given logits and does not look at them."""
+
+    def __call__(self, logits: Tensor, keep: int, progress: float) -> Tensor:
+        return torch.full_like(logits, 1 / logits.numel())
+
+
+class Detached(Softmax):
+    def __call__(self, logits: Tensor, keep: int, progress: float) -> Tensor:
+        return super().__call__(logits, keep, progress).detach()
+
+
+@pytest.mark.parametrize("relaxation", [Blind(), Detached()], ids=["constant", "detached"])
+def test_mixing_weights_that_do_not_depend_on_the_logits(relaxation: Softmax) -> None:
+    """The logits are parameters all the same: it is the relaxation that is at fault."""
+    network = supernet()
+    assert network.architecture is not None
+    network.architecture.relaxation = relaxation
+    kept, finding = check_chain(network, chain(network))
+    assert (kept.kind, kept.check) == ("ok", "checkpoint")
+    assert (finding.kind, finding.check) == ("hard", "gradient")
+    assert "do not depend on the logits" in finding.sentence and "skip_up" in finding.sentence
+    assert "the relaxation must compute its weights from the logits" in finding.advice
 
 
 def test_a_variable_that_was_heard_once_is_no_longer_silent() -> None:

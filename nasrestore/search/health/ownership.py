@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasrestore.network.architecture import module_key
 from nasrestore.search.health.finding import Finding, few
 from nasrestore.search.level import Level
 
@@ -27,13 +28,19 @@ def check_chain(network: nn.Module, levels: Sequence[Level]) -> list[Finding]:
         return [*found, _undecided([choice.name for choice in choices])]
     parameters = {id(p): name for name, p in network.named_parameters()}
     kept = {tensor.data_ptr() for tensor in network.state_dict().values()}
-    outside, frozen = [], []
+    own, single = _logits(architecture), _single(architecture)
+    outside, frozen, blind = [], [], []
     for choice, leaves in _leaves(architecture).items():
-        if not leaves or any(id(x) not in parameters or x.data_ptr() not in kept for x in leaves):
+        logits = own.get(choice)
+        if not leaves and logits is not None and logits.requires_grad and id(logits) in parameters:
+            blind += [] if choice in single else [choice]
+        elif not leaves or any(id(x) not in parameters or x.data_ptr() not in kept for x in leaves):
             outside.append(choice)
         elif not any(id(leaf) in owners for leaf in leaves):
             frozen.append(choice)
     found += judge_kept(outside)
+    if blind:
+        found.append(_blind(blind))
     if frozen:
         found.append(_frozen(frozen))
     return found
@@ -52,10 +59,24 @@ def constant_variables(network: nn.Module) -> set[str]:
     architecture = getattr(network, "architecture", None)
     if architecture is None:
         return set()
-    single = {choice.name for choice in architecture.choices if len(choice.candidates) == 1}
+    single = _single(architecture)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     leaves = _leaves(architecture)
     return {names[id(x)] for c in single for x in leaves.get(c, ()) if id(x) in names}
+
+
+def _single(architecture: nn.Module) -> set[str]:
+    """The choices of one candidate."""
+    choices: Any = getattr(architecture, "choices", ())
+    return {choice.name for choice in choices if len(choice.candidates) == 1}
+
+
+def _logits(architecture: nn.Module) -> dict[str, Tensor]:
+    """The logits of each choice that the architecture holds as its parameters."""
+    held: Any = getattr(architecture, "logits", {})
+    choices: Any = getattr(architecture, "choices", ())
+    keys = {choice.name: module_key(choice.name) for choice in choices}
+    return {name: held[key] for name, key in keys.items() if key in held}
 
 
 def _owners(levels: Sequence[Level]) -> dict[int, list[str]]:
@@ -122,6 +143,17 @@ def _outside(choices: Sequence[str]) -> Finding:
         f"what decides {few(choices)} is not a parameter of the network: no checkpoint holds it, "
         "and whoever loads one decides at random",
         "make the logits nn.Parameter of a module of the network",
+    )
+
+
+def _blind(choices: Sequence[str]) -> Finding:
+    return Finding(
+        "hard",
+        "gradient",
+        few(choices),
+        f"the mixing weights of {few(choices)} do not depend on the logits: no search can move them",
+        "the relaxation must compute its weights from the logits that it is given, by operations "
+        "that gradients go through",
     )
 
 
