@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from nasrestore.graph.signature import HypergradientSignature, Parameter, Signature
+from nasrestore.graph.signature import (
+    HypergradientSignature,
+    Parameter,
+    Params,
+    Signature,
+    SignatureError,
+)
 
 _RATE = Parameter("float", 1e-3, least=0, doc="learning rate")
 _DECAY = Parameter("float", 0.0, least=0, doc="L2 penalty")
@@ -72,6 +78,26 @@ _UNSOLVED = Parameter(
     "str", "go_on", options=("go_on", "stop"), doc="where a solver does not converge"
 )
 _DAMPING = Parameter("float", 0.0, least=0, doc="added to the Hessian's diagonal")
+_FRESH = {"momentum": "sgd", "betas": "adam", "epsilon": "adam"}
+
+
+def _of_the_optimizer(given: Params, values: Params) -> None:
+    """Options of ``unrolled`` that its optimizer does not have would be without effect."""
+    for name, owner in _FRESH.items():
+        if name in given and values["optimizer"] != owner:
+            message = f"{name} is of optimizer {owner}, and the optimizer is {values['optimizer']}"
+            hint = f"optimizer: {owner}"
+            if values["optimizer"] == "level":
+                hint += f", which begins anew; or leave {name} out: the lower level has its own"
+            raise SignatureError(message, name, hint)
+
+
+def _tolerance_to_stop(given: Params, values: Params) -> None:
+    if values["unsolved"] == "stop" and values["tolerance"] is None:
+        message = "unsolved: stop wants a tolerance: a truncated series always leaves a residual"
+        raise SignatureError(message, "unsolved", "such as tolerance: 0.01")
+
+
 HYPERGRADIENTS: dict[str, Signature] = {
     "first_order": HypergradientSignature(
         "the objective's own gradient, with the levels below held fixed", below=False
@@ -92,15 +118,17 @@ HYPERGRADIENTS: dict[str, Signature] = {
             "truncate": Parameter("int", None, least=1, doc="differentiate the last so many steps"),
         },
         steps_through=True,
+        agree=_of_the_optimizer,
     ),
     "neumann": HypergradientSignature(
         "implicit, by a truncated Neumann series",
         {
             "terms": Parameter("int", 20, least=1, most=1_000_000, doc="summands"),
             "rate": _OWN_RATE,
-            "tolerance": Parameter("float", 1.0, above=0, doc=_TOLERANCE),
+            "tolerance": Parameter("float", None, above=0, doc=f"{_TOLERANCE}; default: below 1"),
             "unsolved": _UNSOLVED,
         },
+        agree=_tolerance_to_stop,
     ),
     "conjugate_gradient": HypergradientSignature(
         "implicit, by conjugate gradients",

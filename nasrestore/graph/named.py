@@ -50,13 +50,17 @@ def parameters(
     signature = names.signature(name)
     assert isinstance(signature, Signature)
     owner = f"{names.kind} {name!r}"
-    given = values.parameters(owner, signature.parameters, params, NO_CONSTANTS, problems)
-    if given is None:
+    plain = values.parameters(owner, signature.parameters, params, NO_CONSTANTS, problems)
+    if plain is None:
         return None
     try:
-        return signature.read(given)
+        return signature.read(plain)
     except SignatureError as error:
-        problems.add(at, f"{owner}: {error}", error.hint, key=key)
+        given = None if error.parameter is None else params.get(error.parameter)
+        if given is not None:
+            problems.add(given, f"{owner}: {error}", error.hint)
+        else:
+            problems.add(at, f"{owner}: {error}", error.hint, key=key)
         return None
 
 

@@ -161,10 +161,16 @@ def shown_value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of anything that YAML names: a loss, an optimizer, a schedule."""
+    """The parameters of anything that YAML names: a loss, an optimizer, a schedule.
+
+    Args:
+        agree: called with the parameters that were given, and with all of them; raises
+            ``SignatureError`` where one does not go with another.
+    """
 
     doc: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    agree: Callable[[Params, Params], None] | None = field(default=None, kw_only=True)
 
     def read(self, values: Params) -> dict[str, Any]:
         """All parameters, checked and with the defaults filled in.
@@ -185,6 +191,8 @@ class Signature:
                 raise SignatureError(f"missing parameter {name!r}: {parameter.expected()}")
             else:
                 result[name] = parameter.default
+        if self.agree is not None:
+            self.agree(values, result)
         return result
 
 

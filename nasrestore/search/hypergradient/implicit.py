@@ -115,5 +115,5 @@ def judged(gradient: Gradient, solution: Solution, tolerance: float, unsolved: s
         f"more than {tolerance:g}{why}"
     )
     if unsolved == "stop":
-        raise RunStopped(text, hint="give it more steps or damping, or unsolved: go_on")
+        raise RunStopped(text, hint="give it more steps, terms or damping; or unsolved: go_on")
     return Gradient(gradient.terms, gradient.of, gradient.direct, gradient.record, text)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from nasrestore.registry import hypergradient
 from nasrestore.search.hypergradient.implicit import implicit_gradient, judged
 from nasrestore.search.hypergradient.problem import Gradient, LevelProblem, Parameters
-from nasrestore.search.hypergradient.solve import neumann_series
+from nasrestore.search.hypergradient.solve import divergence, neumann_series
 
 
 @hypergradient("neumann")
@@ -23,8 +23,12 @@ class Neumann:
         terms: summands, the first of which is ``F_w`` itself.
         rate: below two over the largest eigenvalue of ``g_ww``; default: the lower level's
             learning rate.
-        tolerance: relative residual up to which it counts as solved.
-        unsolved: ``go_on`` or ``stop``.
+        tolerance: relative residual up to which it counts as solved; default: a truncated series
+            is what was asked for, and only one that diverges, whose residual is above 1, does not.
+        unsolved: ``go_on`` or ``stop``, which wants a tolerance.
+
+    Raises:
+        ValueError: ``unsolved`` is ``stop``, and there is no tolerance.
     """
 
     upper_order = 1
@@ -33,9 +37,11 @@ class Neumann:
         self,
         terms: int = 20,
         rate: float | None = None,
-        tolerance: float = 1.0,
+        tolerance: float | None = None,
         unsolved: str = "go_on",
     ) -> None:
+        if unsolved == "stop" and tolerance is None:
+            raise ValueError("unsolved: stop wants a tolerance, got none")
         self.terms, self.rate = terms, rate
         self.tolerance, self.unsolved = tolerance, unsolved
 
@@ -50,5 +56,6 @@ class Neumann:
             lambda product, v: neumann_series(product, v, self.terms, rate),
         )
         if solution.residual > 1 and solution.trouble is None:
-            solution = replace(solution, trouble="the series diverges: its rate is too large")
-        return judged(gradient, solution, self.tolerance, self.unsolved)
+            solution = replace(solution, trouble=divergence(solution.curvature))
+        tolerance = 1.0 if self.tolerance is None else self.tolerance
+        return judged(gradient, solution, tolerance, self.unsolved)

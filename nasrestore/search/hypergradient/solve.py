@@ -23,6 +23,7 @@ class Solution:
         products: Hessian-vector products that were computed.
         trouble: why it ended early, if it did.
         floor: the residual that rounding alone may leave.
+        curvature: of ``H`` along ``u``, where ``measured`` found a residual above 1.
     """
 
     vector: Tensor
@@ -30,6 +31,7 @@ class Solution:
     products: int
     trouble: str | None = None
     floor: float = 0.0
+    curvature: float = 0.0
 
     def measured(self, image: Tensor, right: Tensor, damping: float = 0.0) -> Solution:
         """The same with its true residual.
@@ -43,10 +45,13 @@ class Solution:
         left = right - image
         if damping:
             left.sub_(self.vector, alpha=damping)
-        found = self.residual
+        found, curvature = self.residual, 0.0
         if math.isfinite(found):
             found = float(left.norm()) / float(right.norm())
-        return replace(self, residual=found, products=self.products + 1)
+        if 1 < found < math.inf:
+            curvature = curvature_along(self.vector, image)
+        counted = self.products + 1
+        return replace(self, residual=found, products=counted, curvature=curvature)
 
 
 class Solver(Protocol):
@@ -64,6 +69,7 @@ def neumann_series(product: Product, right: Tensor, terms: int, rate: float) -> 
     if size == 0:
         return Solution(torch.zeros_like(right), 0.0, 0)
     power, total, left = right, right.clone(), 1.0
+    finite = right
     for count in range(1, terms):
         power = torch.sub(power, product(power), alpha=rate)
         total.add_(power)
@@ -72,12 +78,30 @@ def neumann_series(product: Product, right: Tensor, terms: int, rate: float) -> 
             continue
         left = float(power.norm()) / size
         if not math.isfinite(left):
-            trouble = f"the series diverges: not finite after {count + 1} terms"
+            why = divergence(curvature_along(finite, product(finite)))
+            trouble = f"{why}; not finite after {count + 1} terms"
             return Solution(torch.zeros_like(right), math.inf, count, trouble)
+        finite = power
     return Solution(total.mul_(rate), left, terms - 1)
 
 
 BETWEEN_CHECKS = 16
+
+
+def divergence(curvature: float) -> str:
+    """Why a series grows, by the curvature along what has come to dominate it."""
+    if curvature < 0:
+        return (
+            f"the series diverges at any rate: the Hessian has negative curvature, {curvature:.3g}; "
+            "take conjugate_gradient with damping above it"
+        )
+    return "the series diverges: its rate is too large"
+
+
+def curvature_along(vector: Tensor, image: Tensor) -> float:
+    """``u'Hu / u'u`` from ``u`` and ``Hu``."""
+    length = vector.norm()
+    return float((vector / length).dot(image / length))
 
 
 def conjugate_gradients(

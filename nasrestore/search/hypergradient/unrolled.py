@@ -23,6 +23,8 @@ from nasrestore.search.hypergradient.problem import (
     leaves,
 )
 
+EPSILON = 1e-8  # torch's
+
 
 @hypergradient("unrolled")
 class Unrolled:
@@ -35,8 +37,12 @@ class Unrolled:
         rate: learning rate; default: the lower level's.
         momentum: of ``sgd``.
         betas: of ``adam``.
-        epsilon: of ``adam``; it stands inside the root.
+        epsilon: of ``adam``; it stands inside the root. Where a lower gradient is exactly 0, the
+            slope of a step is ``rate / epsilon``.
         truncate: gradients go through so many of the last steps; default: all.
+
+    Raises:
+        ValueError: ``momentum``, ``betas`` or ``epsilon`` with another optimizer than theirs.
     """
 
     upper_order = 1
@@ -48,9 +54,20 @@ class Unrolled:
         rate: float | None = None,
         momentum: float = 0.0,
         betas: Sequence[float] = (0.9, 0.999),
-        epsilon: float = 1e-8,
+        epsilon: float = EPSILON,
         truncate: int | None = None,
     ) -> None:
+        changed = {
+            "momentum": ("sgd", momentum != 0),
+            "betas": ("adam", tuple(betas) != (0.9, 0.999)),
+            "epsilon": ("adam", epsilon != EPSILON),
+        }
+        for name, (owner, given) in changed.items():
+            if given and optimizer != owner:
+                raise ValueError(
+                    f"{name} is of optimizer {owner!r}, and the optimizer is {optimizer!r}: "
+                    f"give optimizer={owner!r}, or leave it out"
+                )
         self.steps, self.optimizer, self.rate = steps, optimizer, rate
         self.momentum, self.betas, self.epsilon = momentum, (betas[0], betas[1]), epsilon
         self.truncate = steps if truncate is None else truncate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from oracles import Quadratic, Quartic, answer, hypergradient, level, point
@@ -123,9 +125,6 @@ def test_conjugate_gradient_stays_finite_in_float32_at_any_condition() -> None:
     assert torch.isfinite(answer(found)).all()
 
 
-# -- Neumann ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_must_be_solved_is_solved_but_for_rounding(dtype: torch.dtype) -> None:
     """At the default tolerance, which float32 cannot come down to; few steps are told apart."""
@@ -139,6 +138,9 @@ def test_what_must_be_solved_is_solved_but_for_rounding(dtype: torch.dtype) -> N
     close(answer(found), problem.exact(), rtol=1e-3 if dtype == torch.float32 else 1e-9, atol=1e-4)
     with pytest.raises(RunStopped, match="left a residual of"):
         ConjugateGradient(steps=10, unsolved="stop")(problem.upper(), [problem.lower()], at)
+
+
+# -- Neumann ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("terms", [1, 2, 3, 17])
@@ -179,6 +181,31 @@ def test_neumann_takes_the_lower_level_s_rate_and_says_when_it_diverges() -> Non
         Neumann(50, rate=5.0), problem.upper(), problem.lower(), problem.at_solution()
     )
     assert wild.unsolved is not None and "its rate is too large" in wild.unsolved
+
+
+@pytest.mark.parametrize("terms", [5, 4000])
+def test_neumann_says_where_no_rate_would_do(terms: int) -> None:
+    upper = level("a", lambda p: (p["w"] - 1).square().sum() + 0 * p["a"])
+    hilltop = level("w", lambda p: -((p["w"] - p["a"]) ** 2).sum())
+    at = point(a=0.5, w=[0.5, 0.5])
+    found = hypergradient(Neumann(terms, rate=0.1), upper, hilltop, at)
+    assert found.unsolved is not None and "its rate is too large" not in found.unsolved
+    assert "negative curvature, -2; take conjugate_gradient" in found.unsolved
+
+
+def test_neumann_says_nothing_of_a_truncated_series_unless_asked() -> None:
+    problem = Quadratic(condition=10)
+    at = problem.at_solution()
+    assert hypergradient(Neumann(5), problem.upper(), problem.lower(), at).unsolved is None
+    with pytest.raises(ValueError, match="stop wants a tolerance"):
+        Neumann(5, unsolved="stop")
+    asked = Neumann(5, tolerance=0.01)
+    found = hypergradient(asked, problem.upper(), problem.lower(), at)
+    assert found.unsolved is not None and "more than 0.01" in found.unsolved
+    strict = Neumann(5, tolerance=0.01, unsolved="stop")
+    with pytest.raises(RunStopped, match=r"after 5 products, more than 0\.01"):
+        strict(problem.upper(), [problem.lower()], at)
+    Neumann(200, tolerance=0.01, unsolved="stop")(problem.upper(), [problem.lower()], at)
 
 
 # -- unrolled --------------------------------------------------------------------------------
@@ -270,6 +297,23 @@ def test_unrolled_adam_is_finite_where_a_gradient_is_zero() -> None:
     at["w"].data[0], at["a"].data[0] = 0.0, 0.0  # exactly stationary
     found = hypergradient(Unrolled(3, optimizer="adam"), Quartic().upper(), Quartic().lower(), at)
     assert torch.isfinite(answer(found)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "owner"),
+    [
+        ({"momentum": 0.9}, "sgd"),
+        ({"betas": (0.5, 0.6)}, "adam"),
+        ({"epsilon": 1e-3}, "adam"),
+        ({"optimizer": "sgd", "epsilon": 1e-3}, "adam"),
+        ({"optimizer": "adam", "momentum": 0.9}, "sgd"),
+    ],
+)
+def test_options_that_would_be_without_effect_are_refused(
+    options: dict[str, Any], owner: str
+) -> None:
+    with pytest.raises(ValueError, match=f"is of optimizer '{owner}'"):
+        Unrolled(**options)
 
 
 def test_unrolled_comes_closer_to_the_exact_gradient_with_more_steps() -> None:
