@@ -35,7 +35,7 @@ def hypergradient_of(
     Args:
         chain: for each level, innermost first, the names of its variables and its objective, a
             function from all variables by name to a scalar.
-        at: the value of each variable; the levels below should be at their minima where the method
+        at: the value of each variable, a floating-point tensor or a number; the levels below should be at their minima where the method
             supposes it.
         method: as a recipe names it, such as ``{"name": "neumann", "terms": 50, "rate": 0.1}``.
         curvature: likewise; wanted with two or more levels below, if the method sees these.
@@ -43,25 +43,32 @@ def hypergradient_of(
 
     Returns:
         ``.of``, the gradient by variable; ``.direct``, its part with everything below held fixed;
-        ``.record``, what a solver measured. Nothing is written to.
+        ``.record``, what a solver measured; ``.unsolved``, what did not come out, if anything.
+        Nothing is written to, and gradients are taken under ``torch.no_grad()``, too. Each objective
+        is evaluated once more than the method needs. What is random in one (noise, dropout) is
+        the same at every evaluation of one step; modules' buffers are the caller's to keep still.
 
     Raises:
-        NasRestoreError: a name or parameter is unknown, or the chain does not fit the method.
+        NasRestoreError: a name or parameter is unknown, the chain does not fit the method, an
+            objective is no finite scalar or depends on none of its variables, a value is no real
+            floating-point tensor, or an objective uses a tensor made in inference mode.
         RunStopped: a solver did not converge, and ``unsolved`` is ``stop``.
     """
     import nasrestore.search.hypergradient  # noqa: F401  attaches the factories
     from nasrestore import registry
     from nasrestore.assemble.network import make
     from nasrestore.search.hypergradient.curvature import Present, reduced, with_responses
+    from nasrestore.search.hypergradient.functions import (
+        check_objectives,
+        device_of,
+        gradients_on,
+        levels_of,
+        values_of,
+        with_finiteness,
+    )
     from nasrestore.search.hypergradient.problem import constants
 
-    levels = [_level(names, function, rate) for names, function in chain]
-    if not levels:
-        raise NasRestoreError("the chain is empty", hint="give [(names, function), ...]")
-    variables = {name for level in levels for name in level.variables}
-    missing = sorted(variables - set(at))
-    if missing:
-        raise NasRestoreError(f"no value for the variables {', '.join(missing)}")
+    levels = levels_of(chain, rate, device_of(at))
     *below, upper = levels
     made = make(registry.hypergradient, read_named(tree_of(method, _PYTHON, "method")))
     sees = getattr(registry.hypergradient.signature(_name(method)), "below", True)
@@ -72,13 +79,17 @@ def hypergradient_of(
             "with two or more levels below, curvature must be said",
             hint="frozen (constants), unrolled (they take steps), resolved (they stay minimal)",
         )
-    parameters = {name: value.detach().clone().requires_grad_() for name, value in at.items()}
-    present, by = Present(constants(parameters)), None
+    by = None
     if curvature is not None and below:
         by = make(registry.curvature, read_named(tree_of(curvature, _PYTHON, "curvature")))
-        upper, below[-1] = reduced(upper, below, by, present, made)
-    found: Gradient = made(_on(upper, parameters), below, parameters)
-    return with_responses(found, by, present)
+    with gradients_on():
+        parameters = values_of(at, [name for level in levels for name in level.variables])
+        check_objectives(levels, parameters)
+        present = Present(constants(parameters))
+        if by is not None:
+            upper, below[-1] = reduced(upper, below, by, present, made)
+        found: Gradient = made(_on(upper, parameters), below, parameters)
+        return with_finiteness(with_responses(found, by, present))
 
 
 _PYTHON = Location("argument", 1, 1)
@@ -86,18 +97,6 @@ _PYTHON = Location("argument", 1, 1)
 
 def _name(named: Named) -> str:
     return named if isinstance(named, str) else str(named.get("name"))
-
-
-def _level(names: str | Sequence[str], function: Function, rate: float) -> Any:
-    from nasrestore.search.hypergradient.descent import Descent
-    from nasrestore.search.hypergradient.problem import LevelProblem
-    from nasrestore.search.objective import Terms
-
-    def terms(parameters: Mapping[str, Tensor], step: int = 0) -> Terms:
-        return Terms(function(parameters), {})
-
-    variables = (names,) if isinstance(names, str) else tuple(names)
-    return LevelProblem(", ".join(variables), variables, terms, rate, Descent("sgd", rate))
 
 
 def _on(level: Any, parameters: Mapping[str, Tensor]) -> Any:
