@@ -182,7 +182,8 @@ class RunLog:
     def truncate_after(self, step: int, **of: Any) -> None:
         """Drops the lines of later steps, so that a resumed run does not log them twice.
 
-        Events stay. ``elapsed`` goes on from the last line that is left.
+        Of the events those go that carry a later ``step``, or a ``turn``, which counts the steps
+        done, of more than up to this one. ``elapsed`` goes on from the last line that is left.
 
         Args:
             of: fields that tell the steps to look at, such as ``phase="train"`` in a log where
@@ -190,9 +191,11 @@ class RunLog:
         """
 
         def is_dropped(line: dict[str, Any]) -> bool:
-            if "event" in line or line["step"] <= step:
-                return False
-            return all(line.get(name) == value for name, value in of.items())
+            if "event" not in line or "step" in line:
+                later = line["step"] > step
+            else:
+                later = line.get("turn", 0) > step + 1
+            return later and all(line.get(name) == value for name, value in of.items())
 
         kept = [line for line in read_log(self.path) if not is_dropped(line)]
         self._purge_step = step + 1

@@ -164,6 +164,7 @@ class Loop:
             "levels": {level.name: level.state_dict() for level in self.levels},
             "random": random_state(),
             "extra": dict(self.extra),
+            "unsolved": sorted(self._unsolved),
             "monitor": {} if self.monitor is None else self.monitor.state_dict(),
         }
 
@@ -177,6 +178,7 @@ class Loop:
             level.load_state_dict(state["levels"][level.name])
         set_random_state(state["random"])
         self.extra = dict(state["extra"])
+        self._unsolved = set(state.get("unsolved", ()))
         if self.monitor is not None:
             self.monitor.load_state_dict(state.get("monitor", {}))
 
@@ -265,7 +267,7 @@ class Loop:
         if record.unsolved is not None and level.name not in self._unsolved:
             self._unsolved.add(level.name)  # the log has every residual; words once are enough
             text = f"level {level.name!r}: {record.unsolved}"
-            self.log.event("unsolved", phase=self.phase, turn=self.turn, text=text)
+            self.log.event("unsolved", phase=self.phase, step=self.turn, text=text)
             self.observer.message(text)
 
     def _step(self, level: Level, progress: float, below: Sequence[Level]) -> StepRecord:

@@ -75,7 +75,7 @@ def test_names_that_each_line_has_are_refused(tmp_path: Path) -> None:
     assert events(tmp_path / "log.jsonl") == ["log"]
 
 
-def test_resume_drops_later_steps_and_keeps_events(tmp_path: Path) -> None:
+def test_resume_drops_later_steps_and_what_happened_in_them(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     clock = Clock()
     with RunLog(path, clock=clock) as log:
@@ -84,13 +84,15 @@ def test_resume_drops_later_steps_and_keeps_events(tmp_path: Path) -> None:
             log.step(number, "weights", {"loss": 1.0 / number, "gap": math.inf})
             log.step(number, "alpha", {"loss": 1.0})
             if number == 4:
-                log.event("health", step=4)
+                log.event("planned")
+                log.event("unsolved", step=4)
+            log.event("strengths", turn=number + 1)  # steps done, counted from 0
     clock = Clock(5.0)
     with RunLog(path, clock=clock) as log:
         assert log.elapsed == 5
         log.truncate_after(3)
         assert steps(path) == [1, 1, 2, 2, 3, 3]
-        assert events(path) == ["log", "health"]
+        assert events(path) == ["log", *["strengths"] * 3, "planned"]
         # The event of second 4 is still there, so time goes on from it.
         assert log.elapsed == 4
         clock.now += 1

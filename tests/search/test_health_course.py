@@ -269,7 +269,7 @@ def test_solvers() -> None:
     steps = [step(i, 1.0, residual=10.0**-i) for i in range(5)]
     (found,) = logged.judge_solvers(steps)
     assert found.kind == "ok" and found.value == pytest.approx(1e-2)
-    said = event("unsolved", turn=1, text="level 'upper': the solver left a residual of 1")
+    said = event("unsolved", step=1, text="level 'upper': the solver left a residual of 1")
     (found,) = logged.judge_solvers([*steps, said])
     assert found.kind == "soft" and "residual of 1; median residual 0.01" in found.sentence
 
@@ -278,7 +278,7 @@ def test_the_responses_further_below_are_judged_as_the_solver_is() -> None:
     steps = [step(i, 1.0, response_residual=10.0**-i) for i in range(5)]
     (found,) = logged.judge_solvers(steps)
     assert found.kind == "ok" and "responses further below 0.01 over 5" in found.sentence
-    said = event("unsolved", turn=1, text="level 'upper': the response of level 'w' is solved for")
+    said = event("unsolved", step=1, text="level 'upper': the response of level 'w' is solved for")
     both = [step(i, 1.0, residual=1e-9, response_residual=0.5) for i in range(5)]
     (found,) = logged.judge_solvers([*both, said])
     assert found.kind == "soft" and "median residual 1e-09 over 5" in found.sentence

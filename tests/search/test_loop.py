@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from test_level import level, supernet
 
 from nasrestore.errors import RunStopped
 from nasrestore.runtime.runlog import RunLog, read_log
+from nasrestore.search.hypergradient.first_order import FirstOrder
+from nasrestore.search.hypergradient.problem import Gradient, LevelProblem, Parameters
 from nasrestore.search.loop import Interrupted, Loop, Silent, TurnReport
 from nasrestore.search.schedule import Plan, Replanner
 
@@ -93,6 +97,64 @@ def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert losses(tmp_path / "part") == losses(tmp_path / "whole")
     ours, theirs = again.network.state_dict(), whole.network.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+class Unsolved(FirstOrder):
+    """Solvers that never converge."""
+
+    def __call__(
+        self, level: LevelProblem, below: Sequence[LevelProblem], parameters: Parameters
+    ) -> Gradient:
+        found = super().__call__(level, below, parameters)
+        return replace(found, unsolved="the solver left a residual of 1")
+
+
+def lines_of(folder: Path) -> list[dict[str, Any]]:
+    """The log but for what differs from run to run."""
+    varying = ("time", "elapsed", "seconds")
+    lines = read_log(folder / "log.jsonl")
+    return [{k: v for k, v in line.items() if k not in varying} for line in lines]
+
+
+@pytest.mark.parametrize("saved", [0, 2])
+def test_the_log_of_a_killed_and_resumed_run_is_that_of_one_that_was_not(
+    tmp_path: Path, saved: int
+) -> None:
+    """Each level says once that it is not solved, before the checkpoint or after it."""
+
+    def made(folder: Path) -> Loop:
+        one = loop(folder, 6, start=0.5)
+        for each in one.levels:
+            each.hypergradient = Unsolved()
+        return one
+
+    whole = made(tmp_path / "whole")
+    whole.run()
+    part = made(tmp_path / "part")
+
+    class Killed(Exception):
+        pass
+
+    def kill() -> bool:
+        if part.turn == saved:
+            part.save()
+        if part.turn == 5:
+            raise Killed
+        return False
+
+    part.should_stop = kill
+    if saved == 0:
+        part.save()
+    with pytest.raises(Killed):
+        part.run()
+    part.log.close()
+    again = made(tmp_path / "part")
+    assert again.resume()
+    again.run()
+    found = lines_of(tmp_path / "part")
+    assert found == lines_of(tmp_path / "whole")
+    assert sum(line.get("event") == "unsolved" for line in found) == 2
+    assert [x["turn"] for x in found if x.get("event") == "strengths"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_observer_hears_the_leading_candidates_and_the_time_left(tmp_path: Path) -> None:

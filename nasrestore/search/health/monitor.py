@@ -108,7 +108,7 @@ class HealthMonitor:
         ):
             return False
         value = watch.look(level, turn, progress)
-        self._event("eigenvalue", turn=turn, value=value, window=watch.rule.window)
+        self._event("eigenvalue", phase="search", turn=turn, value=value, window=watch.rule.window)
         if not watch.rule.risen(watch.values):
             return False
         self._tell([ended_early(turn, watch.go_back(level), watch.rule)])
