@@ -44,6 +44,21 @@ def check_strength(recipe: RecipeParts, name: str, at: Tree, problems: Problems)
         problems.add(at, f"no hyper-parameter {name!r}", hint)
 
 
+def check_amount(recipe: RecipeParts, name: str, problems: Problems) -> None:
+    """Adds a problem where a scalar that is the strength of an augmentation may become negative."""
+    scalar = (recipe.hyper or {}).get(name)
+    if scalar is None or scalar.transform == "log":
+        return
+    least = scalar.range[0] if scalar.range else None
+    if least is None or least < 0:
+        at = scalar.tree if least is None else scalar.tree.at("range")
+        may = "has no least value" if least is None else f"may come down to {least:g}"
+        message = (
+            f"{name} is the strength of an augmentation, which is never negative, and it {may}"
+        )
+        problems.add(at, message, "such as range: [0, 0.2], or transform: log", key=least is None)
+
+
 def strengths_of_term(term: TermSpec) -> set[str]:
     """The scalars that a term names."""
     return {term.weight} if isinstance(term.weight, str) else set()
@@ -75,6 +90,9 @@ def _value(name: str, scalar: HyperSpec, problems: Problems) -> None:
     if least is not None and most is not None and not least <= scalar.start <= most:
         message = f"{name} starts at {scalar.start:g}, outside its range {least:g} to {most:g}"
         problems.add(start, message)
+    elif scalar.transform == "log" and least is not None and least <= 0:
+        message = f"transform log keeps it above 0, and its least value is {least:g}"
+        problems.add(at.at("range"), message, "such as 1e-6, or transform: none")
     elif scalar.transform == "log" and scalar.start <= 0:
         message = f"expected a number above 0 with transform log, got {scalar.start:g}"
         problems.add(start, message, "transform: none")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nasrestore import registry
-from nasrestore.graph.hyper_check import check_strength, strengths_of_level
+from nasrestore.graph.hyper_check import check_amount, check_strength, strengths_of_level
 from nasrestore.graph.named import named
 from nasrestore.graph.reach import ARCHITECTURE, owned
 from nasrestore.graph.signature import HypergradientSignature
@@ -43,7 +43,9 @@ def check_levels(
     levels = recipe.levels[phase_name]
     for i, level in enumerate(levels):
         if level.name in names:
-            problems.add(level.tree.at("name"), f"two levels are called {level.name!r}")
+            message = f"two levels are called {level.name!r}"
+            problems.add(level.tree.at("name"), message, "give each a name of its own")
+            continue  # the rest of it would be complained of for being the other one's
         names.add(level.name)
         _level(recipe, level, problems)
         if "levels" not in part.damaged or _all_there(part, levels):
@@ -93,6 +95,7 @@ def _level(recipe: RecipeParts, level: LevelSpec, problems: Problems) -> None:
     for strength in sorted(strengths_of_level(level)):
         assert level.augment is not None
         check_strength(recipe, strength, level.augment.tree, problems)
+        check_amount(recipe, strength, problems)
 
 
 STEPS_KNOWN = ("adam", "adamw", "sgd")

@@ -11,6 +11,7 @@ from nasrestore.graph.ir import SearchGraph, ends_of
 from nasrestore.graph.signature import HypergradientSignature, LossSignature
 from nasrestore.graph.values import Problems
 from nasrestore.spec.recipe import LevelSpec, RecipeSpec
+from nasrestore.spec.source import Tree
 
 ARCHITECTURE = "architecture"
 
@@ -21,7 +22,7 @@ def groups_behind(graph: SearchGraph, outputs: Iterable[str]) -> set[str]:
     With several stages an output depends on everything that the state depends on, too.
     """
     names = set(outputs)
-    if graph.recursion is not None and graph.recursion.stages > 1:
+    if names and graph.recursion is not None and graph.recursion.stages > 1:
         names.add(graph.recursion.state)
     used = set(ends_of(output for output in graph.outputs if output.name in names))
     groups: set[str] = set()
@@ -81,16 +82,28 @@ def _check_level(
             if f"${name}" not in reached:
                 message = f"the hyper-parameter {name!r} would have no gradient: "
                 message += _why(level, below, entering)
-                problems.add(place, message, _way_out(level, below))
+                own = _own_place(recipe, level, place)
+                problems.add(own, message, _way_out(level, below), key=own.kind == "mapping")
         if group in there - reached:
             outputs = ", ".join(sorted(_outputs(recipe, level)))
             message = f"objective {level.objective!r} does not depend on the group {group!r}: its "
             message += f"gradient would be zero (it reads {outputs or 'no output'})"
-            problems.add(
-                place,
-                message,
-                "choose an objective on an output that the group leads to, or leave the group out",
+            own = _own_place(recipe, level, place)
+            hint = (
+                "choose an objective on an output that the group leads to, or leave the group out"
             )
+            problems.add(own, message, hint, key=own.kind == "mapping")
+
+
+def _own_place(recipe: RecipeSpec, level: LevelSpec, place: Tree) -> Tree:
+    """Where the user can mend it: the objective, where that is the recipe's own and the level is not."""
+    file = recipe.tree.location.file
+    objective = recipe.tree.at("objectives", level.objective)
+    theirs = place.location.file != file
+    if theirs and level.tree.at("objective").location.file == file:
+        return level.tree.at("objective")
+    ours = [objective, *(objective.value.values() if objective.kind == "mapping" else ())]
+    return objective if theirs and any(one.location.file == file for one in ours) else place
 
 
 def _why(level: LevelSpec, below: Sequence[LevelSpec], entering: Sequence[LevelSpec]) -> str:

@@ -192,10 +192,14 @@ def _of_different_names(base: Tree, over: Tree) -> bool:
 
 def _merge_by_name(base: list[Tree], over: list[Tree]) -> list[Tree] | None:
     """The merged items, or None where not all have a name of their own."""
-    ours = {_name(item): item for item in over}
     theirs = {_name(item): item for item in base}
-    for named, items in ((ours, over), (theirs, base)):
-        if not items or None in named or len(named) < len(items):
-            return None
-    merged = [_merge(item, ours[name]) if name in ours else item for name, item in theirs.items()]
-    return merged + [item for name, item in ours.items() if name not in theirs]
+    ours = [(_name(item), item) for item in over]
+    if not over or not base or None in theirs or len(theirs) < len(base):
+        return None
+    if None in dict(ours):
+        return None
+    merged: list[Tree] = []
+    for name, item in theirs.items():
+        # One that is there twice stays so, for the error to be about that.
+        merged += [_merge(item, other) for own, other in ours if own == name] or [item]
+    return merged + [item for name, item in ours if name not in theirs]

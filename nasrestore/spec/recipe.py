@@ -187,16 +187,24 @@ def _named_or_null(tree: Tree) -> NamedSpec | None:
     return None if tree.kind == "scalar" and tree.value is None else read_named(tree)
 
 
-def _strength_entry(doc: str) -> Any:
-    return entry(0.0, read=read_strength, schema=_STRENGTH_SCHEMA, doc=doc)
+def _amount_entry(doc: str) -> Any:
+    schema = {"anyOf": [{"type": "number", "minimum": 0}, _HYPER_PATTERN]}
+    return entry(0.0, read=_read_amount, schema=schema, doc=doc)
+
+
+def _read_amount(tree: Tree) -> Strength:
+    found = read_strength(tree)
+    if not isinstance(found, str) and found < 0:
+        raise tree.error(f"expected a number >= 0, got {_shown(tree)}")
+    return found
 
 
 @spec_class
 class AugmentSpec(Located):
     """Changes of a level's batches whose strength may be learned."""
 
-    noise: Strength = _strength_entry("standard deviation of noise on the degraded image, of 1")
-    degradation: Strength = _strength_entry("share by which the degradation is enlarged")
+    noise: Strength = _amount_entry("standard deviation of noise on the degraded image, of 1")
+    degradation: Strength = _amount_entry("share by which the degradation is enlarged")
 
 
 def _named(default: str | None, doc: str) -> Any:
