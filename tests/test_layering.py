@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nasrestore"
 LAYERS = [
     {"errors"},
     {"registry"},
+    {"plugin_errors"},
     {"spec"},
     {"graph"},
     {"ops"},
@@ -31,7 +32,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 WITHOUT_SPEC = {"runtime", "search", "engine"}
-TORCH_FREE = {"errors", "registry", "spec", "graph"}
+TORCH_FREE = {"errors", "registry", "plugin_errors", "spec", "graph"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from nasrestore.cli.output import complain, dimmed, marked
 from nasrestore.cli.stopping import INTERRUPTED, Stopped
 from nasrestore.errors import Location, NasRestoreError, RunStopped, SpecError
+from nasrestore.plugin_errors import raised_by_plugin
 
 MOST_ERRORS = 50
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -25,6 +26,7 @@ def show_failure(error: BaseException) -> int:
             f"out of memory: {_first_line(error)}",
             hint="smaller patches or batches (--set data.batch=2), or another device",
         )
+    error = raised_by_plugin(error) or error
     if isinstance(error, OSError):
         error = _disk_error(error)
     if isinstance(error, ModuleNotFoundError):

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from nasrestore.errors import RunStopped
+from nasrestore import registry
+from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.plugin_errors import described
 from nasrestore.search.hypergradient.curvature import (
     Curvature,
     Frozen,
@@ -168,12 +170,14 @@ class Level:
             norms_of_any_order(network, wanted=deep),
         ):
             found = self.hypergradient(problem, inner, parameters)
+        self._refuse_other(found)
         return with_responses(found, self.curvature, present)
 
     def step(self, progress: float, below: Sequence[Level] = ()) -> StepRecord:
         """One step of the optimizer along the hypergradient.
 
         Raises:
+            NasRestoreError: a loss or the hypergradient gave what none may give.
             RunStopped: a term or the gradient is not finite, a solver did not converge where it
                 has to, or memory ran out; nothing was changed.
         """
@@ -197,6 +201,23 @@ class Level:
             unsolved=gradient.unsolved,
             silent=silent,
         )
+
+    def _refuse_other(self, found: Any) -> None:
+        """A hypergradient of somebody's own need not give what it should."""
+        wrong = None
+        if not isinstance(found, Gradient):
+            wrong = "nothing" if found is None else f"a {type(found).__name__}"
+        else:
+            for name, variable in self.variables.items():
+                one = found.of.get(name, variable.shape)
+                if one is not None and getattr(one, "shape", None) != variable.shape:
+                    wrong = f"no gradient of the shape of {name}, {tuple(variable.shape)},"
+        if wrong is not None:
+            raise NasRestoreError(
+                f"level {self.name!r}: {described(registry.hypergradient, self.hypergradient)} gave "
+                f"{wrong}, expected a Gradient with a tensor, or None, for each variable",
+                hint="nasrestore/search/hypergradient/first_order.py is the shortest that does",
+            )
 
     def _refuse_non_finite(self, values: Mapping[str, float], norm: float) -> None:
         bad = [name for name, value in values.items() if not math.isfinite(value)]

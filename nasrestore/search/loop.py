@@ -278,16 +278,19 @@ class Loop:
 
     @contextmanager
     def stops_told(self) -> Iterator[None]:
-        """Inside, what stops the run is logged, and raised with its place in the run."""
+        """Inside, what stops the run is logged, and raised with its place in the run; so is what crashes it."""
         try:
             yield
         except RunStopped as error:
             self.log.event("stopped", phase=self.phase, turn=self.turn, reason=error.message)
             raise self.stopped(error) from error
-        except (RuntimeError, MemoryError) as error:  # where nothing can be put back
-            if not is_out_of_memory(error):
+        except Exception as error:
+            if not isinstance(error, (RuntimeError, MemoryError)) or not is_out_of_memory(error):
+                known = isinstance(error, NasRestoreError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}"
+                self.log.event("crashed", phase=self.phase, turn=self.turn, reason=reason)
                 raise
-            stop = ran_out(said(error))
+            stop = ran_out(said(error))  # where nothing can be put back
             self.log.event("stopped", phase=self.phase, turn=self.turn, reason=stop.message)
             raise self.stopped(stop) from error
 

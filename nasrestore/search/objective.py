@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nasrestore import registry
+from nasrestore.errors import NasRestoreError
+from nasrestore.plugin_errors import described
 from nasrestore.search.hyper import PREFIX, HyperParameters
 from nasrestore.search.scope import statistics
 
@@ -102,6 +105,18 @@ def _full(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
 
+def _scalar(loss: nn.Module, value: Any) -> Tensor:
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.reshape(())
+    found = "nothing" if value is None else f"a {type(value).__name__}"
+    if isinstance(value, Tensor):
+        found = f"a tensor of shape {tuple(value.shape)}"
+    raise NasRestoreError(
+        f"{described(registry.loss, loss)} gave {found}, expected a tensor of one element",
+        hint="return one, such as a .mean() over the images",
+    )
+
+
 def _strength(given: float | str, values: Mapping[str, Tensor]) -> float | Tensor:
     return values[given] if isinstance(given, str) else given
 
@@ -153,6 +168,9 @@ class Objective:
             progress: of the run, in [0, 1].
             parameters: to use in place of its own, by name. The pass is then a pure function of
                 them, in full precision, which derivatives of derivatives need.
+
+        Raises:
+            NasRestoreError: a loss gave no tensor of one element.
         """
         values = self.hyper.values(parameters) if self.hyper.scalars else {}
         degraded, clean = self.augmentation(batch, values)
@@ -163,10 +181,11 @@ class Objective:
         total: Tensor | None = None
         for name, term in self.terms.items():
             if term.variables is None:
-                parts[name] = term.loss(_full(outputs[term.output]), clean, degraded)
+                value = term.loss(_full(outputs[term.output]), clean, degraded)
             else:
                 known = self.parameters() if parameters is None else parameters
-                parts[name] = term.loss({key: known[key] for key in term.variables})
+                value = term.loss({key: known[key] for key in term.variables})
+            parts[name] = _scalar(term.loss, value)
             weighed = _strength(term.weight, values) * parts[name]
             total = weighed if total is None else total + weighed
         assert total is not None

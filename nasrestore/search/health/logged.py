@@ -37,6 +37,8 @@ def judge_end(records: Sequence[Record], turns: int, planned: int | None) -> lis
     if last is not None and last["event"] == "stopped":
         known = [f.sentence for f in logged_findings(records) if f.kind == "hard"]
         return [_stopped(last, known)]
+    if last is not None and last["event"] == "crashed":
+        return [_crashed(last)]
     if planned is None:
         sentence = "the search has left no checkpoint yet"
         return [Finding("soft", "end", "search", sentence, "run it: nasrestore search RECIPE")]
@@ -61,7 +63,7 @@ def _last_event(records: Sequence[Record]) -> Record | None:
     for record in reversed(records):
         if record.get("phase", "search") != "search":
             continue
-        if record.get("event") in ("stopped", "interrupted"):
+        if record.get("event") in ("stopped", "interrupted", "crashed"):
             return record
         if "event" not in record:
             return None
@@ -81,6 +83,17 @@ def _stopped(event: Record, known: Sequence[str]) -> Finding:
         "lower the learning rate, clip the gradient (clip:), or set precision=fp32"
         if finite
         else "remove the cause, then search again",
+    )
+
+
+def _crashed(event: Record) -> Finding:
+    return Finding(
+        "hard",
+        "crashed",
+        "search",
+        f"the search crashed in turn {event.get('turn')}: {event.get('reason')}",
+        "mend what raised it (a plugin, if one is named), then go on: nasrestore search RECIPE "
+        "--resume --out RUN",
     )
 
 
