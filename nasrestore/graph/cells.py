@@ -18,7 +18,7 @@ from nasrestore.graph.copies import (
     reads_named,
 )
 from nasrestore.graph.expand import Candidate, plain_operation
-from nasrestore.graph.ir import Operation
+from nasrestore.graph.ir import Operation, Use
 from nasrestore.graph.links import LinkGroup, Pair
 from nasrestore.graph.scope import Copy, Scope
 from nasrestore.graph.values import (
@@ -48,6 +48,7 @@ class Expansion:
         scopes: the space and every use of a cell, whose links are still to be resolved.
         drops_unused: whether what is given to a cell that does not read it is left out.
         choices: the nodes that are one of several cells, as groups of links from each.
+        uses: of cells, inner ones first.
         open: whether an error leaves some copies or links out.
     """
 
@@ -57,6 +58,7 @@ class Expansion:
     copies: list[Copy] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
     choices: list[LinkGroup] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
     open: bool = False
     used: set[str] = field(default_factory=set)
     _first: dict[str, str] = field(default_factory=dict)
@@ -226,6 +228,7 @@ class Expansion:
             self.add(inner)
             self._within.pop()
             self._put_out(scope, local, block, spec, cell, inner, reads is not None)
+            self.uses.append(Use(scope.full(local), cell_name, inner.outside))
             ends.append((cell_name, local))
         if isinstance(spec.cell, CellChoiceSpec):
             self._choose(scope, block, index, name, spec, ends)

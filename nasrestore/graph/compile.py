@@ -20,7 +20,7 @@ from nasrestore.graph.head import (
     parse_size,
     recursion_of,
 )
-from nasrestore.graph.ir import Choice, Limits, Output, Recursion, SearchGraph, Shape
+from nasrestore.graph.ir import Choice, Limits, Output, Recursion, SearchGraph, Shape, Use
 from nasrestore.graph.links import LinkGroup
 from nasrestore.graph.prune import without_dead
 from nasrestore.graph.resolve import Links, choices_of
@@ -117,7 +117,9 @@ class _Compiler:
         choices, removed = choices_of(copies, groups, problems)
         if problems.errors:
             return None
-        return self._finished(assembly, groups, choices, removed, outputs, limits)
+        return self._finished(
+            assembly, groups, choices, removed, outputs, limits, tuple(expansion.uses)
+        )
 
     def _source_names(self) -> list[str]:
         state = [] if self.recursion is None else [self.recursion.state]
@@ -156,6 +158,7 @@ class _Compiler:
         removed: tuple[Choice, ...],
         outputs: Sequence[Output],
         limits: Limits,
+        uses: tuple[Use, ...],
     ) -> SearchGraph:
         built = [*(n.group for n in assembly.nodes), *(g.group for g in groups)]
         graph = SearchGraph(
@@ -170,6 +173,7 @@ class _Compiler:
             removed,
             groups=tuple(dict.fromkeys(built)),
             flows=self.flows,
+            uses=uses,
         )
         places = {group.name: group.spec.tree for group in groups}
         check_graph(graph, places, self.problems)

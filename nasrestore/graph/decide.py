@@ -31,7 +31,8 @@ class Decided:
 
     Attributes:
         score: sum of the logarithms of the strengths of what was decided for; what links that are
-            not kept would have carried counts at its strongest.
+            not kept would have carried counts at its strongest, and what is inside cells that are
+            not decided for.
         cost: of the derived network at the limits' size; ``None`` without limits.
         ties: sentences on choices where candidates were equally strong.
         bound: a score that no other architecture within the limits exceeds, where the space is too
@@ -145,7 +146,7 @@ class _Search:
     limits: Limits
     top: int
     logs: dict[str, dict[str, float]] = field(default_factory=dict)
-    measured: bool = field(init=False)
+    idle: bool = field(init=False)
 
     def __post_init__(self) -> None:
         limited = self.limits.parameters is not None or self.limits.macs is not None
@@ -155,7 +156,7 @@ class _Search:
             self.logs[c.name] = {n: math.log(max(_FLOOR, weights[n])) for n in c.decidable}
         self.scale = self._denominator()
         self.tables = [self._table(choice) for choice in self.graph.choices]
-        self.measured = any(choice.measured_by for choice in self.graph.choices)
+        self.idle = any(c.measured_by or c.kind == "cells" for c in self.graph.choices)
         self.spare = self._spare()
 
     def run(self) -> tuple[Found, int | None]:
@@ -164,17 +165,23 @@ class _Search:
             cost = self._cost(())
             return ([((), cost)] if self._fits(cost) else []), None
         queue = Queue(self.tables, self.spare)
-        small = self.graph.architectures <= _PLAIN
+        small = self._size() <= _PLAIN
         found, done = self._collect(queue, None if self.model is None or small else _PLAIN)
         if done:
             return found, None
         prices = multipliers_for(self.tables, self.spare)
         queue = Queue(self.tables, self.spare, prices)
-        exact = self.graph.architectures <= EXACT
+        exact = self._size() <= EXACT
         found, done = self._collect(queue, None if exact else _BEYOND)
         if done:
             return found, None
         return found or self._by_rising_price(), queue.bound
+
+    def _size(self) -> int:
+        """How many architectures the queue may have to give."""
+        if any(choice.kind == "cells" for choice in self.graph.choices):
+            return math.prod(choice.decisions for choice in self.graph.choices)
+        return self.graph.architectures
 
     def decisions(self, chosen: Chosen) -> dict[str, tuple[str, ...]]:
         return {
@@ -194,7 +201,7 @@ class _Search:
             chosen = queue.take()
             if chosen is None or not self._fits(cost := self._cost(chosen)):
                 continue
-            if self.measured:  # what a dropped link would have carried makes no other network
+            if self.idle:  # what dropped links and cells hold makes no other network
                 network = frozenset(self.graph.relevant(self.decisions(chosen)).items())
                 if network in seen:
                     continue

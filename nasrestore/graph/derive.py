@@ -20,7 +20,7 @@ def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
     fitted, _ = fit(genotype, graph)
     decisions = fitted.decisions
     edges = tuple(
-        replace(e, choice=None)
+        replace(e, choice=None, decided_by=e.choice or e.decided_by)
         for e in graph.edges
         if e.choice is None or e.candidate in decisions[e.choice]
     )
@@ -34,6 +34,7 @@ def derive(graph: SearchGraph, genotype: Genotype) -> SearchGraph:
         graph.with_inputs(used),
         nodes=tuple(node for node in nodes if node.name in used),
         edges=tuple(edge for edge in edges if edge.target in used),
+        uses=tuple(use for use in graph.uses if use.name in used),
         choices=(),
         removed=(),
         decisions=graph.relevant(decisions),
@@ -47,7 +48,13 @@ def _decided(node: Node, decisions: Mapping[str, tuple[str, ...]], edges: tuple[
     if node.choice is not None:
         label = decisions[node.choice][0]
         candidates = tuple(op for op in candidates if op.label == label)
-    return replace(node, candidates=candidates, choice=None, input=shape)
+    return replace(
+        node,
+        candidates=candidates,
+        choice=None,
+        input=shape,
+        decided_by=node.choice or node.decided_by,
+    )
 
 
 def kept_input_channels(supernet: SearchGraph, derived: SearchGraph, node: str) -> list[int]:

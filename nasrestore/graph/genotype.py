@@ -127,7 +127,7 @@ def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
     for name, choice in wanted.items():
         decided = genotype.decisions.get(name)
         if decided is None and name in idle:
-            decisions[name] = choice.decidable[:1]  # of a link that is not kept
+            decisions[name] = choice.decidable[: choice.keep]  # nothing hangs on it
             continue
         if decided is None:
             message = f"no decision for {name!r} of space {graph.name!r}"

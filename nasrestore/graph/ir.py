@@ -15,6 +15,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
+from nasrestore.graph.alternatives import Alternatives
+
 Direction = Literal["same", "up", "down"]
 
 
@@ -61,6 +63,7 @@ class Node:
         choice: name of the choice that decides between several ``candidates``; nodes whose
             decisions are tied have the same.
         weights: name of the node whose weights it has: its own, or that of the first copy.
+        decided_by: in a derived graph, the choice that decided its operation.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Node:
     input: Shape
     output: Shape
     weights: str = ""
+    decided_by: str | None = None
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -94,6 +98,7 @@ class Edge:
         choice: name of the choice that may drop it; ``None`` where it is fixed.
         candidate: what a decision calls it: its name, within a cell without that of the cell's use.
         weights: name of the link whose adapter it has.
+        decided_by: in a derived graph, the choice that kept it.
     """
 
     name: str
@@ -109,6 +114,7 @@ class Edge:
     group: str
     candidate: str = ""
     weights: str = ""
+    decided_by: str | None = None
 
     def __post_init__(self) -> None:
         for attribute in ("candidate", "weights"):
@@ -163,6 +169,20 @@ class Output:
     add: str | None
 
 
+@dataclass(frozen=True)
+class Use:
+    """One use of a cell, whose nodes and links have names that begin with ``NAME/``.
+
+    Attributes:
+        name: of the node that it puts out.
+        inputs: for each input of the cell what it stands for: a node, an input or the state.
+    """
+
+    name: str
+    cell: str
+    inputs: Mapping[str, str]
+
+
 def ends_of(outputs: Iterable[Output]) -> list[str]:
     """What outputs come from: nodes, and what is added to them."""
     return [name for o in outputs for name in (o.node, o.add) if name is not None]
@@ -198,6 +218,7 @@ class SearchGraph:
         decisions: of a derived graph, what was decided.
         groups: every parameter group that the file names, those of removed links too.
         flows: for each input that is an optical flow, the clip whose flow it is.
+        uses: of cells, those in uses of other cells included, inner ones first.
     """
 
     name: str
@@ -212,6 +233,7 @@ class SearchGraph:
     decisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     flows: Mapping[str, str] = field(default_factory=dict)
+    uses: tuple[Use, ...] = ()
 
     @cached_property
     def _nodes(self) -> dict[str, Node]:
@@ -236,20 +258,42 @@ class SearchGraph:
 
     @property
     def architectures(self) -> int:
-        """How many different networks can be derived.
+        """How many different networks can be derived, by what their decisions have an effect on.
 
-        Of links that carry operations, those that are dropped decide nothing.
+        The operations of a link that is dropped count for nothing, nor do the choices inside a cell
+        that is not decided for. A node that loses all its readers with dropped links counts as
+        if it were there.
         """
         by_name = {choice.name: choice for choice in self.choices}
-        within = {name for choice in self.choices for name in choice.measured_by}
-        count = 1
+        sizes = {choice.name: choice.decisions for choice in self.choices}
         for choice in self.choices:
             if choice.measured_by:
                 each = [by_name[name].decisions for name in choice.measured_by]
-                count *= _elementary(each, choice.keep)
-            elif choice.name not in within:
-                count *= choice.decisions
-        return count
+                sizes[choice.name] = _elementary(each, choice.keep)
+        for name in (name for choice in self.choices for name in choice.measured_by):
+            sizes.pop(name, None)
+        return self._alternatives.networks(sizes)
+
+    @cached_property
+    def _alternatives(self) -> Alternatives:
+        """Which choices hang on choices between cells."""
+        cells = {c.name: c.candidates for c in self.choices if c.kind == "cells"}
+        ends = {e.source: (e.choice, e.candidate) for e in self.edges if e.choice in cells}
+        enabled: dict[str, dict[str, dict[str, None]]] = {
+            name: {cell: {} for cell in candidates} for name, candidates in cells.items()
+        }
+        free: dict[str, None] = {}
+        for place in (*self.nodes, *self.edges):
+            if place.choice is None:
+                continue
+            within = [end for end in ends if place.name.startswith(f"{end}/")]
+            if not within:
+                free[place.choice] = None
+                continue
+            choice, cell = ends[max(within, key=len)]
+            assert choice is not None
+            enabled[choice][cell][place.choice] = None
+        return Alternatives(free, enabled)
 
     @property
     def deciding(self) -> tuple[str, ...]:
@@ -258,13 +302,18 @@ class SearchGraph:
         return tuple(dict.fromkeys(choice.group for choice in choices)) or ("architecture",)
 
     def relevant(self, decisions: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        """The decisions without those for operations of links that are not kept."""
+        """The decisions without those that change nothing.
+
+        These are for operations of links that are not kept, and for what is inside cells that are
+        not decided for.
+        """
         idle = {
             operation
             for choice in self.choices
             for link, operation in zip(choice.candidates, choice.measured_by, strict=False)
             if link not in decisions.get(choice.name, ())
         }
+        idle |= {choice.name for choice in self.choices} - self._alternatives.alive(decisions)
         return {name: names for name, names in decisions.items() if name not in idle}
 
     def with_inputs(self, read: Container[str]) -> SearchGraph:

@@ -50,4 +50,7 @@ def without_dead(graph: SearchGraph, places: Mapping[str, Tree], problems: Probl
         candidates = tuple(choice.candidates[i] for i in kept)
         measured = tuple(choice.measured_by[i] for i in kept) if choice.measured_by else ()
         choices.append(replace(choice, candidates=candidates, measured_by=measured))
-    return replace(graph, nodes=nodes, edges=edges, choices=tuple(choices), removed=tuple(removed))
+    uses = tuple(use for use in graph.uses if use.name in used)
+    return replace(
+        graph, nodes=nodes, edges=edges, choices=tuple(choices), removed=tuple(removed), uses=uses
+    )

@@ -92,6 +92,26 @@ nodes:
 outputs: {restored: {from: tail, add: rainy}}
 """
 
+# Three nodes in a row that may be one of two cells, one of which holds another such node.
+NESTED = """
+cells:
+  plain: {nodes: {first: {op: {choice: [residual, dense, dilated]}}}}
+  other:
+    nodes:
+      first: {op: {choice: [residual, dense]}}
+      inner: {cell: {choice: [plain, narrow]}}
+  narrow:
+    nodes: {first: {op: {choice: [residual, identity]}}, second: {reads: [], op: identity}}
+    links:
+      into: {from: [x, first], to: second, op: {choice: [none, identity, dense]}, keep: 1}
+nodes:
+  stem: {op: conv, with: {channels: 4}}
+  body: {cell: {choice: [plain, other]}, repeat: 2}
+  own: {cell: {choice: [plain, narrow]}, decisions: copy}
+  tail: {op: conv, with: {channels: 3}}
+outputs: {restored: tail}
+"""
+
 ALL = {"tied": TIED, "shared": SHARED, "darts": DARTS, "macro": MACRO}
 
 # A whole file: a clip and its flow, through operations on images.

@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from cell_spaces import ALL, CLIP, DARTS, MACRO, SHARED, TIED
+from cell_spaces import ALL, CLIP, DARTS, MACRO, NESTED, SHARED, TIED
 from graph_spaces import compiled
 
 from nasrestore.errors import SpecError
@@ -149,6 +149,67 @@ def test_a_node_may_be_one_of_several_cells() -> None:
     ]  # fmt: skip
 
 
+def _every(graph: SearchGraph) -> list[dict[str, tuple[str, ...]]]:
+    sets = [list(itertools.combinations(c.decidable, c.keep)) for c in graph.choices]
+    names = [choice.name for choice in graph.choices]
+    return [dict(zip(names, picked, strict=True)) for picked in itertools.product(*sets)]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (MACRO, 2 + 4),
+        (TIED, 3 * 3),
+        (SHARED, 3**3),
+        (NESTED, (3 + 2 * 2 * (3 + 3 * 8) + 2 * (3 + 8)) * (3 + 8)),
+    ],
+    ids=["macro", "tied", "shared", "nested"],
+)
+def test_what_a_dropped_cell_holds_makes_no_other_network(text: str, count: int) -> None:
+    """The number by its rule, and by going through all decisions."""
+    graph = compiled(text)
+    assert graph.architectures == count
+    assert len({frozenset(graph.relevant(d).items()) for d in _every(graph)}) == count
+
+
+def test_decisions_that_differ_in_dropped_cells_derive_the_same_network() -> None:
+    graph = compiled(MACRO)
+    networks: dict[frozenset[tuple[str, tuple[str, ...]]], SearchGraph] = {}
+    for decisions in _every(graph):
+        derived = derive(graph, genotype_of(graph, decisions))
+        relevant = graph.relevant(decisions)
+        assert networks.setdefault(frozenset(relevant.items()), derived) == derived
+        assert derive(graph, genotype_of(graph, relevant)) == derived
+    assert len({d.nodes for d in networks.values()}) == 6
+
+
+def test_alternatives_leave_dropped_cells_aside() -> None:
+    graph = compiled(MACRO)
+    generator = random.Random(3)
+    strengths = {c.name: [generator.random() for _ in c.candidates] for c in graph.choices}
+    found = decide(graph, strengths, top=20)
+    assert len(found) == 6
+    assert {len(d.genotype.decisions) for d in found} == {2, 3}
+    assert [d.score for d in found] == sorted((d.score for d in found), reverse=True)
+
+
+def test_four_tied_layers_and_two_cells_are_8192_networks() -> None:
+    eight = "residual, dense, dilated, spatial_attention, channel_attention, identity, none"
+    eight += ", {op: residual, with: {kernel: 5}}, {op: dense, with: {kernel: 5}}"
+    text = f"""
+cells:
+  derain: {{nodes: {{layer: {{repeat: 4, op: {{choice: [{eight}]}}}}}}}}
+  one: {{nodes: {{only: {{op: residual}}}}}}
+  two: {{nodes: {{only: {{op: dense}}}}}}
+nodes:
+  stem: {{op: conv, with: {{channels: 4}}}}
+  dna: {{cell: derain, repeat: 4}}
+  body: {{cell: {{choice: [one, two]}}}}
+outputs: {{restored: body}}
+"""
+    assert compiled(text).architectures == 2 * 8**4 == 8192
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_costs_are_those_of_the_derived_networks(name: str) -> None:
     graph = compiled(ALL[name])
@@ -171,12 +232,7 @@ def test_limits_are_kept_exactly(name: str) -> None:
     graph = compiled(ALL[name])
     model, generator = CostModel(graph), random.Random(2)
     strengths = {c.name: [generator.random() for _ in c.candidates] for c in graph.choices}
-    every = [
-        dict(zip((c.name for c in graph.choices), picked, strict=True))
-        for picked in itertools.product(
-            *(list(itertools.combinations(c.decidable, c.keep)) for c in graph.choices)
-        )
-    ]
+    every = _every(graph)
     costs = sorted({model.cost(decisions).parameters for decisions in every})
     for limit in costs[:: max(1, len(costs) // 5)]:
 
