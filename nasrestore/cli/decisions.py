@@ -18,16 +18,19 @@ Strengths = Mapping[str, Mapping[str, float]]
 def genotype_facts(genotype: Genotype, graph: SearchGraph) -> Facts:
     """Decisions and cost of a genotype, and under ``notes`` what is to be said aloud.
 
+    Decisions that change nothing, since a link or a cell that they are within is dropped, are left out.
+
     Raises:
         SpecError: it does not fit the space.
     """
     stated = genotype.digest
     genotype, notes = fit(genotype, graph)
     cost = cost_of(genotype, graph)
+    decisions = graph.relevant(genotype.decisions)
     return {
         "space": genotype.space,
         "description": genotype.description,
-        "decisions": {name: list(names) for name, names in genotype.decisions.items()},
+        "decisions": {name: list(names) for name, names in decisions.items()},
         "strengths": {name: dict(weights) for name, weights in genotype.strengths.items()},
         "parameters": None if cost is None else cost.parameters,
         "macs": None if cost is None else int(cost.macs),

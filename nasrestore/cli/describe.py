@@ -52,6 +52,7 @@ def _choice_facts(choice: Choice) -> Facts:
         "candidates": len(choice.candidates),
         "keep": choice.keep,
         "kind": choice.kind,
+        "measured_by": list(choice.measured_by),
         "names": list(choice.candidates),
     }
 
@@ -94,6 +95,8 @@ def print_space(facts: Facts, description: str | None = None) -> None:
     for choice in facts["choices"]:
         say()
         title(f"{choice['name']}: keep {choice['keep']} of {choice['candidates']} {_noun(choice)}")
+        if choice["measured_by"]:
+            say("  each as strong as the strongest operation on it")
         for name in choice["names"]:
             say(f"  {name}")
 
@@ -117,7 +120,8 @@ def _limits_text(limits: Facts) -> str:
 
 
 def _noun(choice: Facts) -> str:
-    return "operations" if choice["kind"] == "operation" else "links"
+    noun = {"operation": "operations", "links": "links", "cells": "cells"}[choice["kind"]]
+    return noun if choice["candidates"] > 1 else noun.removesuffix("s")
 
 
 # -- recipes ---------------------------------------------------------------------------------

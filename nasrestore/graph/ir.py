@@ -283,7 +283,8 @@ class SearchGraph:
             name: {cell: {} for cell in candidates} for name, candidates in cells.items()
         }
         free: dict[str, None] = {}
-        for place in (*self.nodes, *self.edges):
+        places: tuple[Node | Edge, ...] = (*self.nodes, *self.edges)
+        for place in places:
             if place.choice is None:
                 continue
             within = [end for end in ends if place.name.startswith(f"{end}/")]

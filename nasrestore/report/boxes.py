@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from nasrestore.graph.ir import Choice, Node, Operation, Output, SearchGraph
-from nasrestore.report.svg import text_width
+from nasrestore.graph.ir import Choice, Node, Operation, Output, SearchGraph, Shape
+from nasrestore.report.svg import TIMES, text_width
+from nasrestore.report.views import CELL, Carried
 
 Decisions = Mapping[str, tuple[str, ...]]
 Strengths = Mapping[str, Mapping[str, float]]
@@ -53,6 +54,7 @@ class Box:
         scale: resolution of what it puts out, which is its row.
         adds: what is added to an output, as its key.
         lead: how far left of an output its wire ends, at the sum.
+        is_cell: whether the node is a use of a cell.
     """
 
     key: str
@@ -63,6 +65,7 @@ class Box:
     detail: str = ""
     adds: str | None = None
     lead: float = 0.0
+    is_cell: bool = False
     x: float = 0.0
     y: float = 0.0
     width: float = field(init=False)
@@ -94,9 +97,22 @@ def output_key(name: str) -> str:
     return f"output {name}"
 
 
-def boxes_of(graph: SearchGraph, decisions: Decisions, strengths: Strengths) -> list[Box]:
-    """All boxes in the order of execution: inputs and the state, nodes, outputs."""
-    nodes = [_node_box(node, graph, decisions, strengths) for node in graph.nodes]
+def boxes_of(
+    graph: SearchGraph,
+    decisions: Decisions,
+    strengths: Strengths,
+    carried: Mapping[str, Sequence[Carried]] | None = None,
+) -> list[Box]:
+    """All boxes in the order of execution: inputs and the state, nodes, outputs.
+
+    Args:
+        carried: for each node the operations on links into it.
+    """
+    on_links = carried or {}
+    nodes = [
+        _node_box(node, graph, decisions, strengths, on_links.get(node.name, ()))
+        for node in graph.nodes
+    ]
     groups = [_source_boxes(graph), nodes, [_output_box(o, graph) for o in graph.outputs]]
     for boxes in groups:
         _align_widths(boxes)
@@ -119,7 +135,7 @@ def _source_boxes(graph: SearchGraph) -> list[Box]:
             name,
             "input",
             shape.scale,
-            (Line(name, "name"), Line(channels(shape.channels), "muted")),
+            (Line(name, "name"), *_flow_line(graph, name), Line(size_text(shape), "muted")),
             detail=f"input {name}: {shape}",
         )
         for name, shape in graph.inputs.items()
@@ -134,21 +150,66 @@ def _source_boxes(graph: SearchGraph) -> list[Box]:
     return sorted(boxes, key=lambda box: box.key not in added)
 
 
-def _node_box(node: Node, graph: SearchGraph, decisions: Decisions, strengths: Strengths) -> Box:
+def _flow_line(graph: SearchGraph, name: str) -> tuple[Line, ...]:
+    clip = graph.flows.get(name)
+    return () if clip is None else (Line(f"optical flow of {clip}", "muted"),)
+
+
+def _node_box(
+    node: Node,
+    graph: SearchGraph,
+    decisions: Decisions,
+    strengths: Strengths,
+    carried: Sequence[Carried],
+) -> Box:
     lines = [Line(node.name, "name")]
     if node.between is not None:
         lines.append(Line(node.between.label, "muted"))
-    if node.choice is None:
-        # Of a derived graph's nodes, only those that were a choice are in its decisions.
-        decided = node.name in graph.decisions
-        lines.append(Line(node.candidates[0].label, "decided" if decided else "plain"))
-    else:
+    if node.choice is not None:
         choice = graph.choice(node.choice)
         lines += _candidate_lines(choice, decisions, strengths.get(choice.name, {}))
-    lines.append(Line(channels(node.output.channels), "muted"))
+    elif not node.reads and node.candidates[0].kind == "identity":
+        lines.append(Line("sum of its links", "muted"))
+    else:
+        # Of a derived graph's nodes, only those that were a choice were decided.
+        is_decided = node.decided_by is not None
+        lines.append(Line(node.candidates[0].label, "decided" if is_decided else "plain"))
+    lines += lines_of_links(carried, decisions, strengths)
+    lines.append(Line(size_text(node.output), "muted"))
     return Box(
-        node.name, "node", node.output.scale, tuple(lines), node.block, detail=_describe(node)
-    )
+        node.name, "node", node.output.scale, tuple(lines), node.block, detail=_describe(node),
+        is_cell=node.candidates[0].kind == CELL,
+    )  # fmt: skip
+
+
+def lines_of_links(
+    carried: Sequence[Carried], decisions: Decisions, strengths: Strengths
+) -> list[Line]:
+    """The operations on links into a node: those decided for, or all, each list of them once."""
+    lines: list[Line] = []
+    open_links: dict[tuple[str, ...], list[str]] = {}
+    for one in carried:
+        node, edge = one.node, one.edge
+        is_open = node.choice is not None and node.choice not in decisions
+        if edge.choice in decisions and edge.candidate not in decisions[edge.choice]:
+            continue
+        labels = tuple(operation.label for operation in node.candidates)
+        known = strengths.get(node.choice or "", {})
+        if is_open and not known:
+            open_links.setdefault(labels, []).append(one.source)
+        elif is_open:
+            label = max((name for name in known if name != "none"), key=known.__getitem__)
+            lines.append(Line(f"{one.source}: {label}", "candidate", known[label]))
+        else:
+            label = labels[0] if node.choice is None else decisions[node.choice][0]
+            is_plain = node.choice is None and node.decided_by is None
+            role: Literal["plain", "decided"] = "plain" if is_plain else "decided"
+            lines.append(Line(f"{one.source}: {label}", role, known.get(label)))
+    for labels, sources in open_links.items():
+        where = "each link" if len(open_links) == 1 else ", ".join(sources)
+        lines.append(Line(f"on {where}:", "muted"))
+        lines += [Line(label, "candidate") for label in labels]
+    return lines
 
 
 def _candidate_lines(
@@ -179,11 +240,13 @@ def _output_box(output: Output, graph: SearchGraph) -> Box:
         output_key(output.name),
         "output",
         shape.scale,
-        (Line(output.name, "name"), Line(channels(shape.channels), "muted")),
+        (Line(output.name, "name"), Line(size_text(shape), "muted")),
         detail=f"output {output.name} = {formula}: {shape}",
         adds=output.add,
     )
 
 
-def channels(count: int) -> str:
-    return "1 channel" if count == 1 else f"{count} channels"
+def size_text(shape: Shape) -> str:
+    """``3 channels``, and of a clip ``5 frames x 3 channels``."""
+    number = "1 channel" if shape.channels == 1 else f"{shape.channels} channels"
+    return number if shape.frames is None else f"{shape.frames} frames {TIMES} {number}"

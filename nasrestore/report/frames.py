@@ -13,7 +13,7 @@ from nasrestore.report.boxes import (
     Box,
     Line,
 )
-from nasrestore.report.strokes import ACCENT, BLOCK_FILLS, INK, MUTED, dot
+from nasrestore.report.strokes import ACCENT, BLOCK_FILLS, INK, MUTED, cell_frame, dot
 from nasrestore.report.svg import element, text, tooltip
 
 BAR, BAR_HEIGHT = 30.0, 5.0
@@ -29,6 +29,13 @@ def frames(boxes: Iterable[Box]) -> Iterable[str]:
         if box.kind == "node":
             fill = BLOCK_FILLS[blocks.index(box.block) % len(BLOCK_FILLS)]
         yield _frame(box, fill)
+
+
+def frames_behind(boxes: Iterable[Box]) -> Iterable[str]:
+    """The second frames of cells; arrows end above them."""
+    for box in boxes:
+        if box.is_cell:
+            yield cell_frame(box.x, box.y, box.width, box.height, 6)
 
 
 def _frame(box: Box, fill: str) -> str:

@@ -1,40 +1,31 @@
 """The picture of a space or of an architecture, as SVG written by hand: no torch, no matplotlib.
 
 A row for each resolution, columns in the order of execution. Boxes are inputs, nodes and outputs;
-solid arrows always are, dashed ones are candidates, bold ones are decided for.
+solid arrows always are, dashed ones are candidates, bold ones are decided for. Uses of cells are boxes
+of the space, and each cell is drawn beside it or below it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nasrestore.errors import NasRestoreError
-from nasrestore.graph.ir import Edge, SearchGraph
-from nasrestore.report import overhead
-from nasrestore.report.boxes import Decisions, Strengths, boxes_of, describe
-from nasrestore.report.frames import frames
-from nasrestore.report.layout import Band, Layout, Wire, lay_out, wires_of
-from nasrestore.report.legend import legend
-from nasrestore.report.routing import route
-from nasrestore.report.strokes import (
-    INK,
-    MUTED,
-    Stroke,
-    group_colours,
-    is_decided,
-    markers,
-    read_stroke,
-    wire_stroke,
-)
+from nasrestore.graph.ir import SearchGraph
+from nasrestore.report.boxes import Decisions, Strengths
+from nasrestore.report.legend import Entry, legend, mark_entries
+from nasrestore.report.panel import Panel
+from nasrestore.report.strokes import INK, MUTED, markers, read_stroke
 from nasrestore.report.svg import FONT, TIMES, element, text, text_width, tooltip
+from nasrestore.report.views import views_of
 from nasrestore.runtime.checkpoint import write_atomic
 
 MARGIN = 20.0
 TITLE_ROOM = 56.0
-ROW_LABEL_ROOM = 42.0
+BETWEEN, BELOW = 36.0, 44.0  # parts beside and below each other
+USUAL_WIDTH = 1200.0
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -55,31 +46,51 @@ def space_svg(
     decided = dict(graph.decisions) | dict(decisions or {})
     _check_decisions(graph, decided)
     known = strengths or {}
-    wires = wires_of(graph)
-    top = MARGIN + TITLE_ROOM + overhead.room_above(graph)
-    left = MARGIN + ROW_LABEL_ROOM + overhead.room_beside(graph)
-    layout = lay_out(boxes_of(graph, decided, known), wires, left, top)
-    loops = overhead.loops(graph, layout, top)
-    colours = group_colours(graph)
-    drawn = _wires(graph, layout, wires, decided, known)
-    right = layout.right + MARGIN + (overhead.SIDE_ROOM + 6 if graph.recursion else 0)
+    panels = [Panel(view, decided, known) for view in views_of(graph, decided, known)]
     title, title_width = _title(graph, decided)
-    width = max(right + MARGIN, title_width + 2 * MARGIN)
-    key, bottom = legend(graph, decided, known, colours, MARGIN, layout.bottom + 30, width - MARGIN)
-    strokes = [wire.stroke for wire in drawn] + [read_stroke()]
+    width = max(MARGIN + _widest(panels), title_width + MARGIN) + MARGIN
+    drawn, entries, bottom = _arranged(panels, width)
+    shown = [node for panel in panels for node in panel.view.graph.nodes]
+    entries += mark_entries(graph, decided, known, shown)
+    key, bottom = legend(entries, MARGIN, bottom + 30, width - MARGIN)
+    strokes = [stroke for panel in panels for stroke in panel.strokes] + [read_stroke()]
     parts = [
         tooltip(f"Picture of {graph.name}"),
         markers(strokes),
         element("rect", width=width, height=bottom + MARGIN, fill="#ffffff"),
         title,
-        *(_band(band, width) for band in layout.bands.values()),
-        *(_loop(loop) for loop in loops),
-        *(_wire(wire) for wire in sorted(drawn, key=lambda wire: wire.stroke.width)),
-        *(_sum(loop) for loop in loops),
-        *frames(layout.boxes.values()),
+        *drawn,
         key,
     ]
     return _document(parts, width, bottom + MARGIN)
+
+
+def _widest(panels: Sequence[Panel]) -> float:
+    """Room for the widest part, and for narrow ones beside each other where that saves a row."""
+    widest = max(panel.width for panel in panels)
+    pairs = [a.width + BETWEEN + b.width for a, b in itertools.pairwise(panels)]
+    return max(widest, *(pair for pair in pairs if pair <= USUAL_WIDTH), 0.0)
+
+
+def _arranged(panels: Sequence[Panel], width: float) -> tuple[list[str], list[Entry], float]:
+    """The parts, beside each other as far as they fit; what the key below says first; the end."""
+    entries = [Entry("main input", read_stroke())]
+    top = MARGIN + TITLE_ROOM
+    if len(panels) == 1:
+        drawn, bottom = panels[0].draw(MARGIN, top, width - MARGIN)
+        return drawn, entries + panels[0].entries, bottom
+    found: list[str] = []
+    left, bottom = MARGIN, top
+    for number, panel in enumerate(panels):
+        if left > MARGIN and left + panel.width > width - MARGIN:
+            left, top = MARGIN, bottom + BELOW
+        following = panels[number + 1].width if number + 1 < len(panels) else width
+        end = left + panel.width
+        right = end if end + BETWEEN + following <= width - MARGIN else width - MARGIN
+        part, lower = panel.draw_part(left, top, right)
+        found.append(part)
+        left, bottom = end + BETWEEN, max(bottom, lower)
+    return found, entries, bottom
 
 
 def write_picture(path: Path, svg: str) -> None:
@@ -141,7 +152,8 @@ def subtitle_of(graph: SearchGraph, decisions: Decisions) -> str:
     if not graph.choices:
         return "derived network" if decisions else "one architecture, nothing to decide"
     count = count_text(graph.architectures)
-    if all(choice.name in decisions for choice in graph.choices):
+    every = {choice.name: tuple(decisions.get(choice.name, ())) for choice in graph.choices}
+    if all(every[name] for name in graph.relevant(every)):
         return f"one of {count} architectures"
     number = len(graph.choices)
     return f"{count} architectures, {number} choice{'s' * (number != 1)}"
@@ -157,92 +169,3 @@ def count_text(count: int) -> str:
     if mantissa >= 10:
         mantissa, exponent = mantissa / 10, exponent + 1
     return f"{mantissa:.1f} {TIMES} 10{str(exponent).translate(SUPERSCRIPTS)}"
-
-
-def _band(band: Band, width: float) -> str:
-    label = f"{band.scale.numerator}/{band.scale.denominator}"
-    strip = element(
-        "rect", x=MARGIN, y=band.top, width=width - 2 * MARGIN, height=band.bottom - band.top,
-        rx=8, fill="#f6f7f9",
-    )  # fmt: skip
-    middle = (band.first + band.last) / 2 + 4
-    return strip + text(label, MARGIN + 12, middle, 13, font_weight="bold", fill=MUTED)
-
-
-# -- wires -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    wire: Wire
-    path: str
-    stroke: Stroke
-    is_kept: bool
-    detail: str
-
-
-def _wires(
-    graph: SearchGraph,
-    layout: Layout,
-    wires: Iterable[Wire],
-    decisions: Decisions,
-    strengths: Strengths,
-) -> list[_Drawn]:
-    colours = group_colours(graph)
-    paths = route(layout, list(wires))
-    drawn = []
-    for wire, path in paths.items():
-        edge = wire.edge
-        if edge is None:
-            drawn.append(
-                _Drawn(wire, path, read_stroke(), False, f"{wire.source} -> {wire.target}")
-            )
-            continue
-        strength = strengths.get(edge.choice or "", {}).get(edge.candidate)
-        is_kept = is_decided(graph, edge, decisions)
-        stroke = wire_stroke(edge, colours[edge.link], is_kept, edge.choice in decisions, strength)
-        drawn.append(_Drawn(wire, path, stroke, is_kept, _detail(edge, is_kept, strength)))
-    return drawn
-
-
-def _detail(edge: Edge, is_kept: bool, strength: float | None) -> str:
-    parts = [f"{edge.link}, {'added' if edge.join == 'add' else 'appended'}"]
-    if edge.adapter is not None:
-        parts.append(describe(edge.adapter))
-    if edge.factor != 1:
-        parts.append(f"resolution {TIMES} {edge.factor}")
-    if strength is not None:
-        parts.append(f"strength {strength:.3f}")
-    if is_kept:
-        parts.append("decided")
-    return f"{edge.name}\n" + "\n".join(parts)
-
-
-def _wire(drawn: _Drawn) -> str:
-    edge, stroke = drawn.wire.edge, drawn.stroke
-    if edge is None:
-        role, data = "read", {"data_read": f"{drawn.wire.source}->{drawn.wire.target}"}
-    else:
-        role = "candidate" if edge.choice is not None else "fixed"
-        data = {"data_edge": edge.name, "data_link": edge.link}
-    role += " decided" if drawn.is_kept else ""
-    path = element("path", d=drawn.path, fill="none", **stroke.attributes())
-    return element("g", tooltip(drawn.detail) + path, class_=role, **data)
-
-
-def _loop(loop: overhead.Loop) -> str:
-    path = element("path", d=loop.path, fill="none", **read_stroke().attributes())
-    if loop.label:
-        x, y = loop.label_at
-        path += text(loop.label, x, y, 12, text_anchor="middle", fill=INK)
-    return element("g", path, class_=loop.kind, data_loop=loop.name)
-
-
-def _sum(loop: overhead.Loop) -> str:
-    if loop.sum is None:
-        return ""
-    (x, y), r = loop.sum, overhead.SUM_RADIUS
-    way = element("path", d=f"M{x:.1f},{y:.1f} H{loop.ends:.1f}", **read_stroke().attributes())
-    circle = element("circle", cx=x, cy=y, r=r, fill="#ffffff", stroke=INK, stroke_width=1.4)
-    cross = f"M{x - r / 2:.1f},{y:.1f} h{r} M{x:.1f},{y - r / 2:.1f} v{r}"
-    return way + circle + element("path", d=cross, stroke=INK, stroke_width=1.4)

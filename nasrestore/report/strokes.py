@@ -54,28 +54,27 @@ def read_stroke() -> Stroke:
 
 def group_colours(graph: SearchGraph) -> Mapping[str, str]:
     """The colour of each link group: grey ones are fixed and come first, then those with choices."""
-    decided = {name for names in graph.decisions.values() for name in names}
-    varied = [e for e in graph.edges if e.choice is not None or e.candidate in decided]
+    varied = [e for e in graph.edges if e.choice is not None or e.decided_by is not None]
     order = [choice.name for choice in graph.choices] or list(graph.decisions)
     names = dict.fromkeys(
-        edge.link for edge in sorted(varied, key=lambda edge: _position(edge, order, graph))
+        edge.link for edge in sorted(varied, key=lambda edge: _position(edge, order))
     )
     fixed = dict.fromkeys(edge.link for edge in graph.edges if edge.link not in names)
     colours = {name: GROUPS[i % len(GROUPS)] for i, name in enumerate(names)}
     return dict.fromkeys(fixed, FIXED) | colours
 
 
-def _position(edge: Edge, order: Sequence[str], graph: SearchGraph) -> int:
+def _position(edge: Edge, order: Sequence[str]) -> int:
     """The place of an edge's choice among the choices, whose order is the file's."""
-    chosen = (c for c, names in graph.decisions.items() if edge.candidate in names)
-    return order.index(edge.choice or next(chosen))
+    name = edge.choice or edge.decided_by
+    return order.index(name) if name in order else len(order)
 
 
-def is_decided(graph: SearchGraph, edge: Edge, decisions: Mapping[str, Sequence[str]]) -> bool:
+def is_decided(edge: Edge, decisions: Mapping[str, Sequence[str]]) -> bool:
     """Whether a link is decided for, now or when the graph was derived."""
     if edge.choice is not None:
         return edge.candidate in decisions.get(edge.choice, ())
-    return any(edge.candidate in names for names in graph.decisions.values())
+    return edge.decided_by is not None
 
 
 def wire_stroke(
@@ -98,6 +97,14 @@ def dot(x: float, y: float, is_decided: bool) -> str:
     """The mark before an operation that is a candidate, filled where it is decided for."""
     colour, fill = (ACCENT, ACCENT) if is_decided else (MUTED, "#ffffff")
     return element("circle", cx=x, cy=y, r=3.6, fill=fill, stroke=colour, stroke_width=1.2)
+
+
+def cell_frame(x: float, y: float, width: float, height: float, rx: float) -> str:
+    """The second frame behind the box of a cell, up and to the right of it."""
+    return element(
+        "rect", x=x + 4, y=y - 4, width=width, height=height, rx=rx, fill="#ffffff", stroke=INK,
+        class_="behind",
+    )  # fmt: skip
 
 
 def markers(strokes: Iterable[Stroke]) -> str:
