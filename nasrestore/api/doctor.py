@@ -76,8 +76,10 @@ def examine_run(
         return _diagnosis(opened, found, [], records)
     found += _course_of(opened, records, checkpoint)
     choices = courses(opened.prepared.graph.choices, records)
+    relevant = opened.prepared.graph.relevant({course.name: course.leading for course in choices})
     for course in choices:
-        found += decided.judge_course(course, _turns(choices, checkpoint), _spread(recipe))
+        if course.name in relevant:  # not within links and cells that are behind
+            found += decided.judge_course(course, _turns(choices, checkpoint), _spread(recipe))
     found += _decisions(opened, choices)
     found += _reading(opened.prepared)
     images = _opened(opened.prepared, options, device) if data else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nasrestore.search.loop import TurnReport
 
 SECONDS_BETWEEN_LINES = 10.0
-MOST_CHOICES = 5  # named while a search runs; the log has all
+MOST_CHOICES = 4  # named while a search runs; the log has all
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ _EMPTY = nn.ModuleDict()
 def module_key(name: str) -> str:
     """A graph's name as a module's key: dots would separate modules, ``keys`` is taken by a dict.
 
-    Names end in a letter, a digit, an underscore or a parenthesis, so no two keys are the same.
+    Slashes separate the scopes of a traced network. Names end in a letter, a digit, an underscore or a parenthesis, so no two keys are the same.
     """
-    key = name.replace(".", "-")
+    key = name.replace(".", "-").replace("/", "|")
     return f"{key}-" if hasattr(nn.ModuleDict, key) or hasattr(_EMPTY, key) else key
 
 
@@ -78,10 +78,6 @@ class Architecture(nn.Module):
     def groups(self) -> dict[str, str]:
         """The group of every parameter, by its name in ``logits``."""
         return {module_key(choice.name): choice.group for choice in self._relaxed()}
-
-    def parameter_names(self) -> list[str]:
-        """The choices' names in the order of ``parameters()``."""
-        return [choice.name for choice in self.choices]
 
 
 def decision_weights(

@@ -61,7 +61,7 @@ def test_every_architecture_parameter_has_a_gradient() -> None:
 def test_shared_weights_are_the_same_tensors_and_count_once() -> None:
     network = build(compiled(SHARED), operation.factories())
     nodes = network.stages[0].nodes  # type: ignore[union-attr]
-    first, third = nodes["chain-1/outer"], nodes["chain-3/outer"]  # type: ignore[index]
+    first, third = nodes["chain-1|outer"], nodes["chain-3|outer"]  # type: ignore[index]
     assert (
         first.operations.candidates["conv_bn_relu"] is third.operations.candidates["conv_bn_relu"]
     )  # type: ignore[union-attr]
@@ -86,7 +86,7 @@ def test_links_measured_by_operations_have_no_parameters_and_are_all_there() -> 
     strengths = network.architecture.strengths()
     assert strengths["normal/edges.node.1"] == [0.25, 0.25]
     with torch.no_grad():
-        network.architecture.logits["normal/before->node-1/op"].copy_(torch.tensor([9.0, 1, 0, 0]))
+        network.architecture.logits["normal|before->node-1|op"].copy_(torch.tensor([9.0, 1, 0, 0]))
     first, second = network.architecture.strengths()["normal/edges.node.1"]
     assert first < second  # strong by none is not strong
 

@@ -81,7 +81,14 @@ def test_nothing_else_to_decide_for() -> None:
     forced = Choice("forced", "links", ("a", "b"), keep=2)
     (one,) = courses([forced], looks({"forced": [0.5, 0.5]}))
     assert one.runner_up is None and one.margin is None and one.log_margin is None
-    assert [f.check for f in decided.judge_course(one, 10)] == ["entropy"]
+    assert one.entropy is None and decided.judge_course(one, 10) == []
+
+
+def test_links_that_are_measured_by_their_operations_mix_nothing_themselves() -> None:
+    links = Choice("links", "links", ("a", "b", "c"), 1, measured_by=("a/op", "b/op", "c/op"))
+    (one,) = courses([links], looks({"links": [0.5, 0.45, 0.4]}))
+    assert one.entropy is None and one.margin == pytest.approx(0.05)
+    assert [f.check for f in decided.judge_course(one, 10)] == ["margin", "stability"]
 
 
 # -- how sure, how settled --------------------------------------------------------------------

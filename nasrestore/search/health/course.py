@@ -20,7 +20,9 @@ class ChoiceCourse:
     Attributes:
         leading: what would be decided for at the end, strongest first.
         runner_up: the strongest that would not; ``None`` where nothing else can be decided for.
-        entropy: of the strengths at the end, over the greatest there can be: 1 where all are equal.
+        entropy: of the strengths at the end, over the greatest there can be: 1 where all are equal;
+            ``None`` where they mix nothing, since all candidates stay or links are measured by
+            the operations on them.
         margin: strength of the last of the leading, less that of the runner-up.
         log_margin: the difference of their logarithms: with a softmax of temperature 1, of their
             logits.
@@ -35,7 +37,7 @@ class ChoiceCourse:
     name: str
     leading: tuple[str, ...]
     runner_up: str | None
-    entropy: float
+    entropy: float | None
     margin: float | None
     log_margin: float | None
     changes: int
@@ -77,11 +79,12 @@ def _course(
     margins = tuple(_margin(v, o, choice.keep) for v, o in zip(values, orders, strict=True))
     order = orders[-1]
     beaten = order[choice.keep] if len(order) > choice.keep else None
+    mixes = not choice.measured_by and choice.keep < len(choice.candidates)
     return ChoiceCourse(
         choice.name,
         tuple(choice.candidates[i] for i in order[: choice.keep]),
         None if beaten is None else choice.candidates[beaten],
-        entropy_share(values[-1]),
+        entropy_share(values[-1]) if mixes else None,
         margins[-1],
         None
         if beaten is None

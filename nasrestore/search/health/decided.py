@@ -27,21 +27,20 @@ def judge_course(course: ChoiceCourse, total: int, spread: float = 0.0) -> list[
         total: turns of the search.
         spread: standard deviation of the first logits, over the relaxation's temperature.
     """
-    found = [_entropy(course)]
+    found = [] if course.entropy is None else [_entropy(course.name, course.entropy)]
     if course.runner_up is not None:
         found += [_margin(course, spread), _stability(course, total)]
     return found
 
 
-def _entropy(course: ChoiceCourse) -> Finding:
-    share = course.entropy
-    said = f"the strengths of {course.name} have {share:.1%} of the greatest entropy"
+def _entropy(name: str, share: float) -> Finding:
+    said = f"the strengths of {name} have {share:.1%} of the greatest entropy"
     if share < UNDECIDED:
-        return Finding("ok", "entropy", course.name, said, "", share)
+        return Finding("ok", "entropy", name, said, "", share)
     return Finding(
         "soft",
         "entropy",
-        course.name,
+        name,
         f"{said}: its candidates are nearly equal, the supernet computes with all of them and the "
         "decision with a few",
         "search longer, raise the learning rate of the architecture, or let the temperature fall "
@@ -101,7 +100,9 @@ def judge_checkpoints(decisions: Mapping[int, Decisions]) -> list[Finding]:
     if len(decisions) < 2:
         return []
     (before, old), (after, new) = sorted(decisions.items())[-2:]
-    differing = [name for name in new if set(new[name]) != set(old.get(name, ()))]
+    # What only one of them decides hangs on a link or a cell that the other drops.
+    both = [name for name in new if name in old]
+    differing = [name for name in both if set(new[name]) != set(old[name])]
     where = f"the checkpoints of turn {before:,} and {after:,}"
     if not differing:
         return [Finding("ok", "checkpoints", "decisions", f"{where} decide alike", "", 0.0)]
@@ -118,16 +119,20 @@ def judge_checkpoints(decisions: Mapping[int, Decisions]) -> list[Finding]:
 
 
 def judge_operations(graph: SearchGraph, decisions: Decisions) -> list[Finding]:
-    """The share of operations without parameters in a decision; links do not count."""
-    free, by_chance, count = [], 0.0, 0
-    for node in graph.nodes:
-        if node.choice is None or node.choice not in decisions:
-            continue
-        choice = graph.choice(node.choice)
-        kinds = {one.label: _is_free(one.kind) for one in node.candidates}
-        count += 1
-        free += [f"{node.name}: {label}" for label in decisions[choice.name] if kinds[label]]
-        by_chance += sum(kinds[label] for label in choice.decidable) / len(choice.decidable)
+    """The share of operations without parameters in a decision; links and cells do not count.
+
+    Tied decisions count once, and what dropped links and cells hold does not.
+    """
+    free, by_chance = [], 0.0
+    operations = {node.choice: node.candidates for node in graph.nodes if node.choice is not None}
+    relevant = graph.relevant({name: tuple(names) for name, names in decisions.items()})
+    judged = {name: relevant[name] for name in operations if name in relevant}
+    for name, labels in judged.items():
+        kinds = {one.label: _is_free(one.kind) for one in operations[name]}
+        free += [f"{name}: {label}" for label in labels if kinds[label]]
+        decidable = graph.choice(name).decidable
+        by_chance += sum(kinds[label] for label in decidable) / len(decidable)
+    count = len(judged)
     if not count:
         return []
     share, chance = len(free) / count, by_chance / count

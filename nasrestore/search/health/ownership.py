@@ -42,7 +42,7 @@ def check_chain(network: nn.Module, levels: Sequence[Level]) -> list[Finding]:
     if blind:
         found.append(_blind(blind))
     if frozen:
-        found.append(_frozen(frozen))
+        found.append(_frozen(frozen, {choice.name: choice.group for choice in choices}))
     return found
 
 
@@ -157,11 +157,13 @@ def _blind(choices: Sequence[str]) -> Finding:
     )
 
 
-def _frozen(choices: Sequence[str]) -> Finding:
+def _frozen(choices: Sequence[str], groups: Mapping[str, str]) -> Finding:
+    wanted = list(dict.fromkeys(groups[choice] for choice in choices))
+    variables = wanted[0] if len(wanted) == 1 else f"[{', '.join(wanted)}]"
     return Finding(
         "soft",
         "ownership",
         few(choices),
         f"no level owns the logits of {few(choices)}: they stay as they started",
-        "give a level variables: architecture, if they are to be searched",
+        f"give a level variables: {variables}, if they are to be searched",
     )
