@@ -83,8 +83,10 @@ def decide(
     for chosen, cost in found:
         whole = search.decisions(chosen)
         logs = (search.logs[c.name][name] for c in graph.choices for name in whole[c.name])
-        genotype = genotype_of(graph, graph.relevant(whole), strengths=named)
-        result.append(Decided(genotype, math.fsum(logs), cost, ties))
+        relevant = graph.relevant(whole)
+        said = tuple(sentence for name, sentence in ties.items() if name in relevant)
+        genotype = genotype_of(graph, relevant, strengths=named)
+        result.append(Decided(genotype, math.fsum(logs), cost, said))
     if bound is None:
         return result
     return [replace(d, bound=b) if (b := bound / _UNIT) > d.score else d for d in result]
@@ -119,19 +121,19 @@ def _named(graph: SearchGraph, strengths: Strengths) -> dict[str, dict[str, floa
     }
 
 
-def _ties(graph: SearchGraph, strengths: Strengths) -> tuple[str, ...]:
-    """Choices whose last one kept is exactly as strong as the first one dropped."""
-    said = []
+def _ties(graph: SearchGraph, strengths: Strengths) -> dict[str, str]:
+    """A sentence for each of the choices whose last one kept is exactly as strong as the first one dropped."""
+    said = {}
     for choice in graph.choices:
         weights = dict(zip(choice.candidates, strengths[choice.name], strict=True))
         ranked = sorted(choice.decidable, key=lambda c, weights=weights: -weights[c])  # type: ignore[misc]
         if len(ranked) > choice.keep:
             last, dropped = ranked[choice.keep - 1], ranked[choice.keep]
             if weights[last] == weights[dropped]:
-                said.append(
+                said[choice.name] = (
                     f"{choice.name}: {last} and {dropped} are equally strong; the first is taken"
                 )
-    return tuple(said)
+    return said
 
 
 Found = list[tuple[Chosen, Cost | None]]

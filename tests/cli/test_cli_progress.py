@@ -57,6 +57,11 @@ def test_a_turn_is_one_line_with_losses_and_leading_candidates(
     )
 
 
+def test_of_many_choices_a_few_are_named(observer: ProgressObserver, stream: io.StringIO) -> None:
+    observer.turn(report(20, leading={f"c.{i}": ("a", 0.5) for i in range(1, 10)}))
+    assert stream.getvalue().endswith("c.3 a 0.50, c.4 a 0.50, and 5 more\n")
+
+
 def test_lines_come_at_the_start_every_ten_seconds_and_at_the_end(
     observer: ProgressObserver, stream: io.StringIO, clock: Clock
 ) -> None:

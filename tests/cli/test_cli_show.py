@@ -177,3 +177,33 @@ def test_a_folder_called_as_a_shipped_file_is_not_in_its_way(call: Call, here: P
     Path("rdmc").mkdir()
     assert call("show", "rdmc", "--json").json["space"] == "rdmc"
     assert call("check", "rdmc").status == 0
+
+
+CELLS = """format: 1
+space: cells
+inputs: {rainy: {channels: 3}}
+cells:
+  wide: {nodes: {first: {op: {choice: [residual, dense]}}}}
+  mixed:
+    nodes: {sum: {reads: [], op: identity}}
+    links: {into: {from: [x], to: sum, op: {choice: [none, residual, dense]}, keep: 1}}
+nodes:
+  stem: {op: conv, with: {channels: 4}}
+  body: {cell: {choice: [wide, mixed]}}
+outputs: {restored: body}
+"""
+
+
+def test_choices_between_cells_and_measured_links_are_said(call: Call, here: Path) -> None:
+    Path("cells.yaml").write_text(CELLS)
+    done = call("show", "cells.yaml", "--picture", "cells.svg")
+    assert "body: keep 1 of 2 cells" in done.out
+    assert "mixed/into: keep 1 of 1 link\n  each as strong as" in done.out
+    assert 'data-cell="mixed"' in Path("cells.svg").read_text()
+    facts = call("show", "cells.yaml", "--json").json
+    assert facts["architectures"] == 4
+    assert facts["choices"][2]["measured_by"] == ["mixed/x->sum/op"]
+    genotype = "format: 1\nspace: cells\ndecisions: {body: wide, wide/first: dense}\n"
+    Path("g.yaml").write_text(genotype)
+    shown = call("show", "g.yaml", "--space", "cells.yaml", "--json").json
+    assert shown["decisions"] == {"wide/first": ["dense"], "body": ["wide"]}

@@ -356,6 +356,7 @@ def test_logits_that_nobody_owns_are_frozen_and_that_is_said() -> None:
     kept, finding = check_chain(network, [level(network, "weights", first=True)])
     assert (kept.kind, kept.check) == ("ok", "checkpoint")
     assert finding.kind == "soft" and "they stay as they started" in finding.sentence
+    assert finding.check == "ownership" and "variables: architecture" in finding.advice
 
 
 def test_two_levels_do_not_own_the_same(search: Callable[..., Loop]) -> None:

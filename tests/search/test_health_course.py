@@ -186,6 +186,36 @@ def test_a_choice_of_nothing_but_free_operations_is_no_collapse() -> None:
     assert decided.judge_operations(graph, decisions)[0].kind == "ok"
 
 
+def test_tied_operations_count_once_and_those_in_dropped_cells_not_at_all() -> None:
+    text = """
+format: 1
+space: cells
+inputs: {rainy: {channels: 3}}
+cells:
+  free: {nodes: {layer: {repeat: 2, op: {choice: [identity, residual]}}}}
+  other: {nodes: {only: {op: {choice: [identity, dense]}}}}
+nodes:
+  chain: {cell: free, repeat: 3}
+  body: {cell: {choice: [free, other]}}
+outputs: {restored: body}
+"""
+    graph = compile_space(parse_space(text))
+    decisions = {
+        "free/layer.1": ("identity",), "free/layer.2": ("residual",),
+        "other/only": ("identity",), "body": ("free",),
+    }  # fmt: skip
+    (found,) = decided.judge_operations(graph, decisions)
+    assert found.value == 1 / 2 and found.sentence.startswith("1 of 2 operations")
+    (found,) = decided.judge_operations(graph, {**decisions, "body": ("other",)})
+    assert found.value == 2 / 3 and "free/layer.1: identity" in found.sentence
+
+
+def test_what_hangs_on_a_changed_decision_is_no_change_of_its_own() -> None:
+    turns = {8: {"body": ("a",), "a/first": ("x",)}, 12: {"body": ("b",), "b/first": ("y",)}}
+    (found,) = decided.judge_checkpoints(turns)
+    assert found.value == 1 and "differently for body" in found.sentence
+
+
 def test_links_do_not_count() -> None:
     from nasrestore.graph.genotype import load_genotype
     from nasrestore.spec.load import load_recipe
