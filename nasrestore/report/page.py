@@ -46,6 +46,8 @@ def run_page(
     result = read_result(run)
     records = read_log(run.log) if run.log.is_file() else []
     decided, known = decisions or {}, strengths or {}
+    if graph is not None:  # a whole genotype also decides what dropped links and cells hold
+        decided = graph.relevant(decided)
     name = str(recipe.get("recipe") or run.path.name or "run")
     space = [] if graph is None else _space(graph, decided, known, result)
     return document(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_spaces import ROOT, rdmc
+from drawn_spaces import ROOT, rdmc, space
 
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import load_genotype
@@ -265,3 +265,21 @@ def test_the_margin_is_that_of_the_weakest_kept_over_the_strongest_dropped() -> 
     assert margin(operation, ("a",), {"a": 0.25, "none": 0.75}) is None
     all_kept = Choice("l", "links", ("a", "b"), keep=2)
     assert margin(all_kept, ("a", "b"), {"a": 0.5, "b": 0.5}) is None
+
+
+def test_decisions_of_a_dropped_cell_are_not_told(tmp_path: Path) -> None:
+    text = """
+format: 1
+space: cells
+inputs: {rainy: {channels: 3}}
+cells:
+  wide: {nodes: {first: {op: {choice: [residual, dense]}}}}
+  deep: {nodes: {only: {op: {choice: [dense, dilated]}}}}
+nodes: {body: {cell: {choice: [wide, deep]}}}
+outputs: {restored: body}
+"""
+    decisions = {"body": ("wide",), "wide/first": ("residual",), "deep/only": ("dilated",)}
+    page = Page(run_page(new_run(tmp_path), space(text), decisions))
+    assert "wide/first" in page.texts and "deep/only" not in page.texts
+    assert "one of 4 architectures" in page.texts
+    assert "body/deep; not decided for" in page.texts
