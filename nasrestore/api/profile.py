@@ -34,7 +34,8 @@ class Profile:
             where fvcore is not installed.
         analytic_macs: of convolutions alone, from the signatures; ``None`` where one does not tell.
         unsupported: operations that fvcore does not know, with their number.
-        latency: median seconds of one image, as ``restore`` runs it.
+        latency: median seconds of one image or middle frame, as ``restore`` runs it, optical flow not
+            counted.
     """
 
     name: str
@@ -131,10 +132,15 @@ def _count(
     except ImportError:
         notes.append("fvcore is not installed: multiply-adds are the analytic ones alone")
         return None, {}, {}
-    example = torch.zeros(1, network.channels, *size)
+    shapes = {
+        name: (1, *(() if s.frames is None else (s.frames,)), s.channels, *size)
+        for name, s in network.graph.inputs.items()
+    }
+    zeros = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    example = next(iter(zeros.values())) if len(zeros) == 1 else zeros
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        analysis = FlopCountAnalysis(network, example)
+        analysis = FlopCountAnalysis(network, (example,))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         by_operator = {name: int(count) for name, count in analysis.by_operator().items()}
         total = int(analysis.total())
@@ -147,12 +153,21 @@ def _latency(network: GraphNetwork, size: tuple[int, int], device: Any) -> float
 
     from nasrestore.engine.model import RestorationModel
 
-    model = RestorationModel(network, device=device)
+    model = RestorationModel(network, device=device, flow=_no_flow)
     image = np.zeros((*size, network.channels), np.uint8)
     image = image[..., 0] if network.channels == 1 else image
+    window = [image] * (network.frames or 1)
     times = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter()
-        model.restore(image)
+        if network.frames is None:
+            model.restore(image)
+        else:
+            model.restorer.clip(window)
         times.append(time.perf_counter() - began)
     return statistics.median(times[1:])
+
+
+def _no_flow(clip: Any) -> Any:
+    """Zero flow for N T C H W: what it takes to compute one is not the network's."""
+    return clip.new_zeros(*clip.shape[:2], 2, *clip.shape[3:])
