@@ -119,7 +119,7 @@ def assemble(
         if copy.name in open_targets:
             continue
         inputs = _main(copy, arriving, scales[copy.name][0], result, problems)
-        if inputs is None:
+        if inputs is None or not _cells_agree(arriving, result.shapes, problems):
             continue
         read, main = inputs
         made = [
@@ -172,6 +172,26 @@ def _main(
     return None if main is None else (read, main)
 
 
+def _cells_agree(
+    arriving: Sequence[tuple[LinkGroup, Pair]], shapes: Mapping[str, Shape], problems: Problems
+) -> bool:
+    """Whether the cells that a node may be put out the same, so that any may take another's place."""
+    cells = [(group, pair) for group, pair in arriving if group.cells and pair.source in shapes]
+    outputs = {pair.candidate: shapes[pair.source] for _, pair in cells}
+    for what, found in (
+        ("output channels", {cell: str(shape.channels) for cell, shape in outputs.items()}),
+        ("resolution", {cell: str(shape.scale) for cell, shape in outputs.items()}),
+        ("frames", {cell: str(shape.frames or "none") for cell, shape in outputs.items()}),
+    ):
+        if len(set(found.values())) > 1:
+            group, pair = cells[0]
+            shown = ", ".join(f"{cell} {value}" for cell, value in found.items())
+            message = f"{pair.target}: candidates differ in {what}: {shown}"
+            problems.add(group.spec.tree.at("cell"), message, "give all cells the same output")
+            return False
+    return True
+
+
 def _sum_of_links(
     copy: Copy,
     arriving: Sequence[tuple[LinkGroup, Pair]],
@@ -179,13 +199,14 @@ def _sum_of_links(
     known: Assembly,
     problems: Problems,
 ) -> tuple[Shape, Shape] | None:
-    """The shape of a node that reads links alone: that of the first."""
+    """The shape of a node that reads links alone: that of the first, or of the cells it may be."""
     appended = [group for group, _ in arriving if group.spec.join != "add"]
     if appended:
         message = f"{copy.name} reads links alone, and they are added up"
         problems.add(appended[0].spec.tree.at("join"), message, "join: add, or reads: NODE")
         return None
-    first = known.shapes.get(arriving[0][1].source) if arriving else None
+    leading = [pair for group, pair in arriving if group.cells] or [pair for _, pair in arriving]
+    first = known.shapes.get(leading[0].source) if leading else None
     if first is None:
         return None
     main = Shape(first.channels, scale, first.frames)
