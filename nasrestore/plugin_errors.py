@@ -21,8 +21,9 @@ def raised_by_plugin(error: BaseException) -> NasRestoreError | None:
     """The message for an error whose innermost frame, libraries apart, is a plugin's.
 
     ``None`` where it is of this package, or of nobody whom we know: the traceback is wanted then.
+    ``sys.exit()`` in a plugin is such an error as well, whatever status it asks for.
     """
-    if not isinstance(error, Exception) or isinstance(error, NasRestoreError):
+    if isinstance(error, (NasRestoreError, KeyboardInterrupt)):
         return None
     files = {_file_of(entry): True for _, entry in _of_plugins()}
     known = [

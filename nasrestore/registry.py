@@ -142,9 +142,9 @@ class Registry:
         def made(*args: Any, **options: Any) -> Any:
             try:
                 return factory(*args, **options)
-            except NasRestoreError:
+            except (NasRestoreError, KeyboardInterrupt):
                 raise
-            except Exception as error:
+            except BaseException as error:  # sys.exit() too, or the command would end as if done
                 raise NasRestoreError(
                     f"the plugin's {self.kind} {name!r} cannot be made: "
                     f"{type(error).__name__}: {error}",
@@ -170,7 +170,16 @@ def _load_entry_points() -> bool:
         from importlib.metadata import entry_points
 
         for point in entry_points(group=ENTRY_POINTS):
-            point.load()
+            try:
+                point.load()
+            except (NasRestoreError, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                raise NasRestoreError(
+                    f"the plugin {point.name!r} ({point.value}) cannot be imported: "
+                    f"{type(error).__name__}: {error}",
+                    hint="mend the package that installed it, or remove it",
+                ) from error
     return True
 
 

@@ -70,7 +70,10 @@ def import_plugin(path: Path, at: Tree) -> None:
     except NasRestoreError as error:
         del sys.modules[name]
         raise at.error(f"plugin {path.name}: {error.message}", error.hint) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        del sys.modules[name]
+        raise
+    except BaseException as error:  # sys.exit() too, or the command would end as if it were done
         del sys.modules[name]
         raise at.error(
             f"plugin {path.name} cannot be imported: {type(error).__name__}: {error}",

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from nasrestore.cli.failure import show_failure
 from nasrestore.cli.parser import Parser
 from nasrestore.errors import NasRestoreError
+from nasrestore.plugin_errors import raised_by_plugin
 
 OVERVIEW = "nasrestore finds and trains networks for image restoration."
 MORE = "nasrestore COMMAND --help says more, with an example."
@@ -70,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except SystemExit as leaving:  # argparse leaves so after --help
+        if raised_by_plugin(leaving) is not None:
+            return show_failure(leaving)
         return leaving.code if isinstance(leaving.code, int) else 0
     except BrokenPipeError:
         _forget_stdout()

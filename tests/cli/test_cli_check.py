@@ -9,7 +9,7 @@ import pytest
 import yaml
 from command_calls import Call
 
-from nasrestore.spec.shipped import shipped
+from nasrestore.spec.shipped import find, shipped
 
 SHIPPED = [path for kind in ("recipe", "space", "genotype") for path in shipped(kind)]
 
@@ -32,9 +32,7 @@ def test_owners_and_what_is_frozen_are_said(call: Call, here: Path) -> None:
     Path("still.yaml").write_text(
         "format: 1\nextends: rdmc-quick\nrecipe: still\nspace: space.yaml\n"
     )
-    text = next(
-        path for path in SHIPPED if path.as_posix().endswith("spaces/rdmc.yaml")
-    ).read_text()
+    text = find("rdmc", "space").read_text()
     assert "op: conv\n" in text
     Path("space.yaml").write_text(text.replace("op: conv\n", "op: conv\n    group: last\n"))
     done = call("check", "still.yaml")
@@ -112,18 +110,25 @@ def test_a_genotype_of_a_space_elsewhere_needs_it_named(call: Call, here: Path) 
     genotype(space="mine")
     done = call("check", "mine.yaml")
     assert done.status == 0 and "only its form was checked" in done.out
-    space = next(path for path in SHIPPED if path.as_posix().endswith("spaces/rdmc.yaml"))
+    space = find("rdmc", "space")
     Path("spaces").mkdir()
     Path("spaces/mine.yaml").write_text(space.read_text().replace("space: rdmc", "space: mine"))
     done = call("check", "mine.yaml", "--space", "spaces/mine.yaml")
     assert (done.status, done.out) == (0, "mine.yaml: ok (genotype of space mine)\n")
 
 
-def test_plugins_of_a_recipe_are_imported(call: Call, here: Path) -> None:
-    Path("plugin.py").write_text("raise ValueError('mine')\n")
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("raise ValueError('mine')", "ValueError: mine"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+    ],
+)
+def test_plugins_of_a_recipe_are_imported(call: Call, here: Path, code: str, shown: str) -> None:
+    Path("plugin.py").write_text(f"{code}\n")
     Path("a.yaml").write_text(
         "format: 1\nextends: rdmc-quick\nrecipe: mine\nplugins: [plugin.py]\n"
     )
     done = call("check", "a.yaml")
     assert done.status == 2
-    assert "a.yaml:4:11: plugins[0]: " in done.err and "ValueError: mine" in done.err
+    assert "a.yaml:4:11: plugins[0]: " in done.err and shown in done.err

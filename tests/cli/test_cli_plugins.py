@@ -17,6 +17,7 @@ from nasrestore.runtime.runlog import read_log
 from nasrestore.search.hypergradient.first_order import FirstOrder
 
 PLUGIN = """
+import sys
 import torch
 from torch import nn
 import nasrestore as nr
@@ -38,6 +39,18 @@ class GivesAMap(nn.Module):
 class RaisingLoss(nn.Module):
     def forward(self, restored, clean, degraded):
         return helper(restored)
+
+
+@nr.loss("leaving_loss", signature=nr.Signature("leaves"))
+class LeavingLoss(nn.Module):
+    def forward(self, restored, clean, degraded):
+        raise SystemExit(0)
+
+
+@nr.loss("unmade_loss", signature=nr.Signature("leaves"))
+class UnmadeLoss(nn.Module):
+    def __init__(self):
+        sys.exit(0)
 
 
 def helper(restored):
@@ -137,6 +150,11 @@ def line_of(text: str) -> int:
             "LOSS", "raising_loss",
             "the plugin's loss 'raising_loss' failed at mine.py:{return restored.view}: RuntimeError",
         ),
+        (
+            "LOSS", "leaving_loss",
+            "the plugin's loss 'leaving_loss' failed at mine.py:{raise SystemExit}: SystemExit: 0",
+        ),
+        ("LOSS", "unmade_loss", "the plugin's loss 'unmade_loss' cannot be made: SystemExit: 0"),
         (
             "OP", "raising_op",
             "the plugin's operation 'raising_op' failed at mine.py:{raise KeyError}: KeyError: 'sc",
