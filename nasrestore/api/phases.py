@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.errors import NasRestoreError
 from nasrestore.graph.recipe_check import seconds
 from nasrestore.runtime.runfolder import RunFolder
 from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec, SearchSpec
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from nasrestore.runtime.runlog import RunLog
     from nasrestore.search.level import BatchStream, Level
     from nasrestore.search.loop import Loop, Observer
-
-
-MOST_SEED = 2**62  # torch takes 64 bits, and every stream has a seed of its own
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,6 @@ def set_up(recipe: RecipeSpec, device: torch.device) -> None:
 
     from nasrestore.runtime.determinism import deterministic_mode, seed_everything
 
-    if recipe.seed >= MOST_SEED:
-        raise NasRestoreError(f"seed {recipe.seed} is too large: expected less than 2**62")
     if recipe.threads is not None and device.type == "cpu":
         torch.set_num_threads(recipe.threads)
     wanted = recipe.deterministic

@@ -53,6 +53,9 @@ class HyperSpec(Located):
     group: str = entry("hyper", doc="by which a level names it among its variables")
 
 
+MOST_SEED = 2**62 - 1  # torch takes 64 bits, and every stream has a seed of its own
+DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?", re.ASCII)
+
 _HYPER_NAME = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NAMED_ANY: list[dict[str, Any]] = [
     {"type": "string"},
@@ -175,6 +178,13 @@ def read_objectives(tree: Tree) -> dict[str, dict[str, TermSpec]]:
                 errors.append(error)
     raise_all(errors)
     return objectives
+
+
+def _read_device(tree: Tree) -> str:
+    found = tree.value
+    if not isinstance(found, str) or not DEVICE.fullmatch(found):
+        raise tree.error(f"unknown device {_shown(tree)}", "auto, cpu, cuda or cuda:1")
+    return found
 
 
 def _optional_named(doc: str) -> Any:
@@ -324,8 +334,13 @@ class RecipeSpec(Located):
     description: str | None = entry(None, doc="one line for listings")
     space: Tree = entry(doc="a path, a shipped name, or the space itself")
     plugins: list[str] = entry(default_factory=list, doc="Python files that add names")
-    seed: int = entry(0, least=0, doc="of everything random")
-    device: str = entry("auto", doc="auto, cpu, cuda, cuda:1")
+    seed: int = entry(0, least=0, most=MOST_SEED, doc="of everything random; less than 2**62")
+    device: str = entry(
+        "auto",
+        read=_read_device,
+        schema={"type": "string", "pattern": f"^({DEVICE.pattern})$"},
+        doc="auto, cpu, cuda, cuda:1",
+    )
     precision: Literal["auto", "fp32", "bf16"] = entry(
         "auto", doc="auto measures whether bf16 autocast is faster"
     )
