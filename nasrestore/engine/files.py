@@ -86,6 +86,8 @@ def _sources(given: Path, out: Path) -> list[tuple[Path, Path]]:
         return [(image, image.relative_to(given)) for image in images]
     if not given.exists():
         raise NasRestoreError(f"no such file or folder: {given}", hint="check the path")
+    if not given.is_file():
+        raise NasRestoreError(f"{given} is not a regular file", hint="name a file or a folder")
     if given.suffix.lower() not in IMAGE_SUFFIXES:
         raise NasRestoreError(f"{given} is not known as an image", hint=KNOWN)
     return [(given, Path(given.name))]

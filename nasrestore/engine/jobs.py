@@ -133,6 +133,8 @@ def _jobs(given: Path, out: Path, frames: int | None, as_frames: bool) -> Iterat
         yield from _jobs_in(given, out, frames, as_frames)
     elif not given.exists():
         raise NasRestoreError(f"no such file or folder: {given}", hint="check the path")
+    elif not given.is_file():
+        raise NasRestoreError(f"{given} is not a regular file", hint="name a file or a folder")
     elif is_video_name(given):
         yield _video_job(given, out / given.name, as_frames)
     elif given.suffix.lower() not in IMAGE_SUFFIXES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import stat
 
 from nasrestore.errors import Location, SpecError
 from nasrestore.registry import nearest
@@ -36,6 +37,9 @@ def read_yaml(path: str | os.PathLike[str]) -> Tree:
     """
     name = os.fspath(path)
     try:
+        mode = os.stat(name).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would wait for a writer
+            raise _unreadable(name, "it is not a regular file", "name a file")
         with open(name, "rb") as file:
             text = file.read(MAX_BYTES + 1)
     except IsADirectoryError:

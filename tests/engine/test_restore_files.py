@@ -173,6 +173,11 @@ def out_is_a_file(root: Path) -> tuple[list[Path], Path]:
     return [root / "in"], root / "out"
 
 
+def pipe(root: Path) -> tuple[list[Path], Path]:
+    os.mkfifo(root / "pipe.png")
+    return [root / "pipe.png"], root / "out"
+
+
 def nothing(root: Path) -> tuple[list[Path], Path]:
     return [], root / "out"
 
@@ -188,6 +193,7 @@ def nothing(root: Path) -> tuple[list[Path], Path]:
         (missing, r"no such file or folder: .*gone\.png"),
         (no_image, r"a\.doc is not known as an image"),
         (out_is_a_file, "out is a file, a folder was expected"),
+        (pipe, r"pipe\.png is not a regular file"),
         (nothing, "no input was given"),
     ],
 )
