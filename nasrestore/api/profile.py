@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nasrestore.network.build import GraphNetwork
 
 REPEATS = 5
+MOST_PIXELS = 500_000_000  # no larger image is read either
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ def profile(
     torch.manual_seed(0)
     network = plain_network(graph).eval()
     whole = _rounded(size, graph.multiple)
+    if whole[0] * whole[1] > MOST_PIXELS:
+        raise NasRestoreError(
+            f"{whole[0]}x{whole[1]} is {whole[0] * whole[1] / 1e6:,.0f} megapixels, "
+            f"over the limit of {MOST_PIXELS // 10**6}",
+            hint="--size of the images that are restored",
+        )
     if whole != size:
         notes.append(
             f"{size[0]}x{size[1]} counted as {whole[0]}x{whole[1]}, a multiple of {graph.multiple}"

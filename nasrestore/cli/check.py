@@ -55,10 +55,22 @@ def _checked(text: str, space: str | None) -> tuple[Facts, Sequence[SpecError]]:
         facts["kind"] = file.kind
         facts |= _facts(file, space)
     except SpecError as error:
+        if facts["kind"] == "space":
+            return facts, [_without_plugins(one) for one in errors_in(error)]
         return facts, errors_in(error)
     except NasRestoreError as error:
         return facts, [SpecError(None, text, error.message, error.hint)]
     return {**facts, "ok": True}, ()
+
+
+def _without_plugins(error: SpecError) -> SpecError:
+    """The error of a space by itself, which names no plugins: a recipe does."""
+    if not error.message.startswith("unknown operation"):
+        return error
+    hint = "; ".join(
+        filter(None, (error.hint, "a plugin's: check the recipe that names the plugin"))
+    )
+    return SpecError(error.location, error.path, error.message, hint)
 
 
 def _facts(file: KnownFile, space: str | None) -> Facts:

@@ -57,10 +57,15 @@ def show_errors(errors: Sequence[SpecError]) -> None:
     for error in errors[:MOST_ERRORS]:
         parts = [shown_location(error.location), error.path, error.message]
         text = ": ".join(part for part in parts if part)
-        hint = dimmed(f" ({error.hint})") if error.hint else ""
-        complain(f"{marked('error:')} {text}{hint}")
+        hint = dimmed(_on_one_line(f" ({error.hint})")) if error.hint else ""
+        complain(f"{marked('error:')} {_on_one_line(text)}{hint}")
     if len(errors) > MOST_ERRORS:
         complain(f"... and {len(errors) - MOST_ERRORS} more")
+
+
+def _on_one_line(text: str) -> str:
+    """What names and values may hold, YAML's quoted ones too, must not look like another error."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown_location(location: Location | None) -> str:

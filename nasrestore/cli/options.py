@@ -32,7 +32,9 @@ def size(text: str) -> tuple[int, int]:
 
     found = parse_size(text)
     if found is None:
-        raise ArgumentTypeError(f"expected HEIGHTxWIDTH such as 480x320, got {text!r}")
+        raise ArgumentTypeError(
+            f"expected HEIGHTxWIDTH such as 480x320, each from 1 to 999999, got {text!r}"
+        )
     return found
 
 

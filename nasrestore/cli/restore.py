@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasrestore.cli import options
-from nasrestore.cli.output import print_json, say
+from nasrestore.cli.output import complain, print_json, say
 from nasrestore.cli.progress import ProgressObserver
 from nasrestore.cli.stopping import Stopped, terminable
 from nasrestore.errors import NasRestoreError
@@ -142,6 +142,9 @@ class _Shown:
 
 
 def _show(restored: Sequence[Restored], run: Path, *, as_json: bool) -> None:
+    for r in restored:
+        if r.pages > 1:
+            complain(f"{r.source} has {r.pages} pages: the first alone is restored")
     if as_json:
         files = [
             {

@@ -59,6 +59,7 @@ class Image:
         format: PNG, JPEG, TIFF, WEBP or BMP.
         exif: the EXIF block without its orientation (the pixels are upright), or None.
         icc: the colour profile, or None.
+        pages: how many pictures the file holds; only the first is here.
     """
 
     pixels: np.ndarray
@@ -66,6 +67,7 @@ class Image:
     format: str
     exif: bytes | None = None
     icc: bytes | None = None
+    pages: int = 1
 
     @property
     def mode(self) -> str:
@@ -88,6 +90,8 @@ def read_image(path: str | Path) -> Image:
     path = Path(path)
     with _reading(path), _quiet_pillow(), PIL.Image.open(path, formats=_FORMATS) as image:
         _check_pixel_count(path, image)
+        # The second picture of an MPO is a camera's own preview.
+        pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         deep = sixteen.is_sixteen_bit(image)  # first: a PNG is loaded to look for its EXIF
         exif, orientation = _exif(image)
         image.load()  # finds a truncated file, which the 16-bit decoder may not
@@ -108,6 +112,7 @@ def read_image(path: str | Path) -> Image:
         format=file_format,
         exif=exif,
         icc=icc,
+        pages=pages,
     )
 
 
@@ -203,6 +208,8 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 def _reading(path: Path) -> Iterator[None]:
     """Whatever a decoder raises on a bad file, as one error that names the file."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+            raise NasRestoreError(f"cannot read {path}: it is not a regular file")
         yield
     except NasRestoreError:
         raise
@@ -211,6 +218,9 @@ def _reading(path: Path) -> Iterator[None]:
     except IsADirectoryError:
         raise NasRestoreError(f"cannot read {path}: it is a folder") from None
     except UnidentifiedImageError:
+        unsupported = sixteen.unsupported_samples(path)
+        if unsupported is not None:
+            raise _other_samples(path, unsupported) from None
         found = "not an image, or truncated or damaged"
         if path.stat().st_size == 0:
             found = "the file is empty"
@@ -282,12 +292,16 @@ def _eight_bit(path: Path, image: PIL.Image.Image) -> np.ndarray:
     elif image.mode in ("PA", "La", "RGBa"):
         mode = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[image.mode]
     else:
-        raise NasRestoreError(
-            f"cannot read {path}: pixels of type {image.mode!r}, expected 8 or 16 bits a channel",
-            hint="convert it to a PNG of 8 or 16 bits",
-        )
+        raise _other_samples(path, {"F": "32-bit float", "I": "32-bit"}.get(image.mode, image.mode))
     samples = np.asarray(image if image.mode == mode else image.convert(mode))
     return samples[:, :, None] if samples.ndim == 2 else samples
+
+
+def _other_samples(path: Path, found: str) -> NasRestoreError:
+    return NasRestoreError(
+        f"cannot read {path}: {found} channels are not supported, expected 8 or 16 bits",
+        hint="convert it to a PNG of 8 or 16 bits",
+    )
 
 
 def _upright(samples: np.ndarray, orientation: int) -> np.ndarray:

@@ -331,6 +331,7 @@ def _not_found(root: Path, subset: Subset | None, layouts: list[Layout]) -> NasR
     if len(layouts) > 1 and images_matching(root, "*.*"):
         hint = (
             "if a file holds both images side by side, name the layout: "
-            "rain800 (clean left) or rain1200 (rainy left)"
+            "rain800 (clean left) or rain1200 (rainy left); if these are clean photographs that "
+            "are to be put under rain, data.layout=photographs"
         )
     return NasRestoreError(f"no pairs found in {where}; looked for\n  {looked}", hint=hint)

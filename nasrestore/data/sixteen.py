@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -35,6 +36,24 @@ def is_sixteen_bit(image: PIL.Image.Image) -> bool:
         formats = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))
         return set(tags.get(_BITS_PER_SAMPLE, ())) == {16} and set(formats) == {_UNSIGNED}
     return False
+
+
+def unsupported_samples(path: Path) -> str | None:
+    """What the channels of a TIFF are, such as ``32-bit float``, where neither 8 nor 16 bits.
+
+    ``None`` where they are, and where the file is no TIFF.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            kind = file.pages.first.dtype
+    except Exception:  # decoders of hostile bytes raise nearly anything
+        return None
+    if kind is None or kind in (np.uint8, np.uint16):
+        return None
+    names = {"f": "float", "c": "complex", "i": "signed", "u": "integer"}
+    return f"{8 * kind.itemsize}-bit {names.get(kind.kind, kind.name)}"
 
 
 def decode(data: bytes) -> np.ndarray:

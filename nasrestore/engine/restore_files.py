@@ -42,6 +42,7 @@ class Restored:
 
     Attributes:
         frames: how many, 1 for an image.
+        pages: how many pictures an image file holds, of which the first was restored.
     """
 
     source: Path
@@ -49,6 +50,7 @@ class Restored:
     seconds: float
     size: tuple[int, int]
     frames: int = 1
+    pages: int = 1
 
 
 class _Incomplete(NasRestoreError):
@@ -102,12 +104,12 @@ def restore_jobs(
         started = time.perf_counter()
         count.begin(number)
         try:
-            size, frames = _restore(restorer, job, count.tick)
+            size, frames, pages = _restore(restorer, job, count.tick)
         except _Incomplete as error:
             bad.append(error.message)
         else:
             seconds = time.perf_counter() - started
-            done.append(Restored(job.source, job.target, seconds, size, frames))
+            done.append(Restored(job.source, job.target, seconds, size, frames, pages))
         count.end()
     if bad:
         raise _all_bad(bad, jobs, len(done))
@@ -116,20 +118,21 @@ def restore_jobs(
 
 def _restore(
     restorer: RestoresStreams, job: Job, tick: Callable[[], None]
-) -> tuple[tuple[int, int], int]:
-    """Size and number of frames of what was restored."""
+) -> tuple[tuple[int, int], int, int]:
+    """Size and number of frames of what was restored, and how many pages its file has."""
     if isinstance(job, ImageJob):
-        return _restore_image(restorer, job), 1
+        size, pages = _restore_image(restorer, job)
+        return size, 1, pages
     if isinstance(job, FramesJob):
-        return job.clip.size, _restore_frames(restorer, job, tick)
-    return job.video.size, _restore_video(restorer, job, tick)
+        return job.clip.size, _restore_frames(restorer, job, tick), 1
+    return job.video.size, _restore_video(restorer, job, tick), 1
 
 
-def _restore_image(restorer: RestoresStreams, job: ImageJob) -> tuple[int, int]:
+def _restore_image(restorer: RestoresStreams, job: ImageJob) -> tuple[tuple[int, int], int]:
     image = _readable(job.source)
     write_image(job.target, _named(job.source, restorer, image.pixels), like=image)
     height, width = image.pixels.shape[:2]
-    return height, width
+    return (height, width), image.pages
 
 
 def _restore_frames(restorer: RestoresStreams, job: FramesJob, tick: Callable[[], None]) -> int:

@@ -66,6 +66,10 @@ class Names:
             problems.add(tree, f"{text!r}: {block!r} has no repeat, so no copies", f"write {block}")
             return None
         low, high = int(first), int(last or first)
+        if low > high:
+            message = f"{text!r}: the range runs backwards"
+            problems.add(tree, message, f"write {block}.{high}-{low}")
+            return None
         if not 1 <= low <= high <= len(names):
             problems.add(tree, f"{text!r}: {block!r} has the copies 1 to {len(names)}")
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -115,6 +116,30 @@ def test_a_genotype_of_a_space_elsewhere_needs_it_named(call: Call, here: Path) 
     Path("spaces/mine.yaml").write_text(space.read_text().replace("space: rdmc", "space: mine"))
     done = call("check", "mine.yaml", "--space", "spaces/mine.yaml")
     assert (done.status, done.out) == (0, "mine.yaml: ok (genotype of space mine)\n")
+
+
+def test_an_unknown_operation_of_a_space_may_be_a_plugin_s(call: Call, here: Path) -> None:
+    Path("space.yaml").write_text(
+        "format: 1\nspace: s\ninputs: {rainy: {channels: 3}}\n"
+        "nodes: {a: {op: mine}}\noutputs: {restored: a}\n"
+    )
+    done = call("check", "space.yaml")
+    assert done.status == 2 and "unknown operation 'mine'" in done.err
+    assert "check the recipe that names the plugin" in done.err
+
+
+def test_a_line_break_in_a_name_makes_no_second_error(call: Call, here: Path) -> None:
+    Path("space.yaml").write_text('format: 1\nspace: s\nnodes: {}\n"a\\nerror: b": 1\n')
+    done = call("check", "space.yaml")
+    lines = done.err.splitlines()
+    assert done.status == 2 and all(line.startswith("error: ") for line in lines)
+    assert not any(line.startswith("error: b") for line in lines) and "\\nerror: b" in done.err
+
+
+def test_a_pipe_is_not_waited_for(call: Call, here: Path) -> None:
+    os.mkfifo("pipe.yaml")
+    done = call("check", "pipe.yaml")
+    assert done.status == 2 and "not a regular file" in done.err
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,17 @@ def test_profile_of_what_a_run_decided(
     assert done.json["parameters"] == counted()[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [("99999x99999", "over the limit of 500"), ("1000000x5", "each from 1 to 999999")],
+)
+def test_profile_says_how_large_images_may_be(
+    call: Call, decided: Genotype, size: str, shown: str
+) -> None:
+    done = call("profile", "tiny.yaml", "--genotype", "genotype.yaml", "--size", size)
+    assert done.status == 2 and shown in done.err
+
+
 def test_profile_wants_open_choices_decided(call: Call, decided: Genotype) -> None:
     done = call("profile", "tiny.yaml", *SIZE)
     assert done.status == 2 and "leaves choices open" in done.err and "--genotype FILE" in done.err

@@ -115,7 +115,7 @@ def model(stand_in: StandIn) -> Recorder:
 @pytest.fixture
 def restored(stand_in: StandIn) -> Recorder:
     result = SimpleNamespace(
-        source=Path("a.png"), target=Path("out/a.png"), frames=1, seconds=1.5, size=(2, 3)
+        source=Path("a.png"), target=Path("out/a.png"), frames=1, seconds=1.5, size=(2, 3), pages=2
     )
     return stand_in("cli.restore._restore", [result])
 
@@ -126,6 +126,7 @@ def test_restore_prints_the_files_written(
     Path("a.png").touch()
     done = call("restore", "a.png", "--out", "out", "--tile", 256, "--precision", "bf16")
     assert (done.status, done.out) == (0, "out/a.png\n")
+    assert done.err == "a.png has 2 pages: the first alone is restored\n"
     assert model.arguments == (run_folder,)
     assert model.options == {"device": None, "precision": "bf16", "tile": 256}
     facts = call("restore", "a.png", "--out", "out", "--json").json

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,7 +175,7 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
     PIL.Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
     for name, message in [
         ("text.png", "text.png: not an image"),
-        ("float.tif", "float.tif: pixels of type 'F'"),
+        ("float.tif", "float.tif: 32-bit float channels are not supported"),
         ("missing.png", "missing.png: no such file"),
         (".", "it is a folder"),
     ]:
@@ -182,6 +184,33 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
         if name != "float.tif":
             with pytest.raises(NasRestoreError, match=message):
                 image_size(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("float32", "32-bit float"), ("uint32", "32-bit integer")]
+)
+def test_tiffs_of_other_channels_are_not_called_damaged(
+    tmp_path: Path, kind: str, shown: str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((4, 4, 3), kind), photometric="rgb")
+    with pytest.raises(NasRestoreError, match=f"a.tif: {shown} channels are not supported"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_the_first_of_several_pages_is_read_and_all_are_counted(tmp_path: Path, kind: str) -> None:
+    pages = np.stack([noise(3).astype(kind), noise(3).astype(kind) // 2])
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="rgb")
+    found = read_image(tmp_path / "a.tif")
+    assert found.pages == 2
+    np.testing.assert_array_equal(found.pixels, pages[0])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    for read in (read_image, image_size):
+        with pytest.raises(NasRestoreError, match=r"a\.png: it is not a regular file"):
+            read(tmp_path / "a.png")
 
 
 def test_our_limit_replaces_pillows_and_nothing_leaks(

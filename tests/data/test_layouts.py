@@ -85,8 +85,9 @@ def test_counts_that_are_not_the_published_ones_are_noted(put: Writer, tmp_path:
 
 def test_side_by_side_sets_must_be_named(put: Writer, tmp_path: Path) -> None:
     both = put("7.jpg")
-    with pytest.raises(NasRestoreError, match=r"rain800 \(clean left\) or rain1200"):
+    with pytest.raises(NasRestoreError, match=r"rain800 \(clean left\) or rain1200") as caught:
         open_pairs(tmp_path)
+    assert "data.layout=photographs" in str(caught.value.hint)
     rainy, clean = load_pair(open_pairs(tmp_path, layout="rain800").pairs[0])
     assert rainy is not None
     assert rainy.shape == clean.shape == (both.shape[0], both.shape[1] // 2, 3)
