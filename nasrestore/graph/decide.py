@@ -21,6 +21,7 @@ from nasrestore.graph.ir import Choice, Limits, SearchGraph
 EXACT = 10**6
 _PLAIN = 50_000  # beginnings looked at by score alone, before prices are put on costs
 _BEYOND = 150_000  # beginnings looked at where there are more architectures than EXACT
+MOST_NAMED = 3  # choices in one sentence
 _FLOOR = 1e-300
 _UNIT = 2**64  # scores are whole numbers of this unit, so that sums are exact
 
@@ -37,6 +38,8 @@ class Decided:
         ties: sentences on choices where candidates were equally strong.
         bound: a score that no other architecture within the limits exceeds, where the space is too
             large to be sure that this is the best; ``None`` where it is.
+        overruled: a sentence on the choices where the limits left no room for the strongest; empty
+            where they did, and for all but the best genotype.
     """
 
     genotype: Genotype
@@ -44,17 +47,20 @@ class Decided:
     cost: Cost | None
     ties: tuple[str, ...]
     bound: float | None = None
+    overruled: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said aloud: ties, and how far from the best it may be."""
+        """What is to be said aloud: ties, what limits overruled, and how far from the best it may be."""
+        said = (*self.ties, self.overruled) if self.overruled else self.ties
         if self.bound is None:
-            return self.ties
+            return said
         told = f"score {self.score:.4f}; a better one within the limits may exist, up to"
-        return (*self.ties, f"{told} {self.bound:.4f}")
+        return (*said, f"{told} {self.bound:.4f}")
 
 
 Strengths = Mapping[str, Sequence[float]]
+Decisions = Mapping[str, tuple[str, ...]]
 
 
 def decide(
@@ -87,6 +93,10 @@ def decide(
         said = tuple(sentence for name, sentence in ties.items() if name in relevant)
         genotype = genotype_of(graph, relevant, strengths=named)
         result.append(Decided(genotype, math.fsum(logs), cost, said))
+    if search.model is not None:
+        first = result[0]
+        overruled = _overruled(graph, strengths, first.genotype.decisions)
+        result[0] = replace(first, overruled=overruled)
     if bound is None:
         return result
     return [replace(d, bound=b) if (b := bound / _UNIT) > d.score else d for d in result]
@@ -134,6 +144,26 @@ def _ties(graph: SearchGraph, strengths: Strengths) -> dict[str, str]:
                     f"{choice.name}: {last} and {dropped} are equally strong; the first is taken"
                 )
     return said
+
+
+def _overruled(graph: SearchGraph, strengths: Strengths, decisions: Decisions) -> str:
+    """A sentence on the choices that took a weaker candidate than they left, which limits alone do."""
+    said = []
+    for choice in graph.choices:
+        weights = dict(zip(choice.candidates, strengths[choice.name], strict=True))
+        taken = decisions.get(choice.name, ())
+        left = [name for name in choice.decidable if name not in taken]
+        if not taken or not left:
+            continue
+        weakest = min(taken, key=weights.__getitem__)
+        strongest = max(left, key=weights.__getitem__)
+        if weights[strongest] > weights[weakest]:
+            said.append(f"{choice.name} takes {weakest}, not {strongest}")
+    if not said:
+        return ""
+    shown = "; ".join(said[:MOST_NAMED])
+    more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
+    return f"because of the limits, the strongest is not always taken: {shown}{more}"
 
 
 Found = list[tuple[Chosen, Cost | None]]

@@ -241,6 +241,21 @@ def test_the_spaces_own_limits_hold_by_default() -> None:
     assert free.genotype.decisions["cell.1"] == ("residual",)
 
 
+def test_what_limits_overrule_is_said_of_the_first_choices() -> None:
+    graph = compiled(CELL % 5)
+    strengths = {c.name: [0.5, 0.2, 0.1, 0.05, 0.04, 0.03, 0.06, 0.02] for c in graph.choices}
+    smallest = int(CostModel(graph, (128, 128)).least().parameters)
+    found = decide(graph, strengths, Limits(parameters=smallest), top=2)[0]
+    assert all(names == ("identity",) for names in found.genotype.decisions.values())
+    assert found.notes == (
+        "because of the limits, the strongest is not always taken: "
+        + "; ".join(f"cell.{i} takes identity, not residual" for i in (1, 2, 3))
+        + "; and 2 more",
+    )
+    roomy = decide(graph, strengths, Limits(parameters=10**9), top=2)
+    assert [one.notes for one in roomy] == [(), ()]
+
+
 def test_limits_that_nothing_meets() -> None:
     graph = rdmc()
     limits = Limits(parameters=249_890, macs=10**10, size=(64, 96))
