@@ -14,8 +14,10 @@ It holds no absolute path, so it can be moved. Importing this module imports no 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -160,16 +162,28 @@ def _fresh_folder(root: Path, name: str) -> Path:
 
 
 def check_out(out: Path | None, *, overwrite: bool) -> None:
-    """Makes sure that a run may be made in ``out``, before anything long begins; changes nothing.
+    """Makes sure that a run may be made in ``out``, before anything long begins; leaves nothing.
 
     Raises:
-        NasRestoreError: it is a file, holds something, or must not be removed.
+        NasRestoreError: it is a file, holds something, must not be removed, or cannot be written.
     """
     if out is None:
         return
     _refuse_precious(out)
-    if not out.is_dir():
-        return
+    if out.is_dir():
+        _check_empty(out, overwrite)
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    try:  # permissions alone do not tell: a file system may be read-only, or hold no files
+        os.rmdir(tempfile.mkdtemp(prefix=".nasrestore-", dir=place))
+    except OSError as error:
+        raise NasRestoreError(
+            f"--out {out}: cannot write in {place}: {(error.strerror or str(error)).lower()}",
+            hint="name a folder elsewhere",
+        ) from error
+
+
+def _check_empty(out: Path, overwrite: bool) -> None:
+    """Refuses a folder that holds anything, unless it is a run that may be overwritten."""
     with disk_errors(out, "read"):
         entries = sorted(entry.name for entry in out.iterdir())
     if set(entries) == {LOCK_NAME}:  # left by a process that was killed before it wrote anything

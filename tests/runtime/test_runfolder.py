@@ -16,6 +16,7 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.runtime import runfolder as module
 from nasrestore.runtime.runfolder import (
     RunFolder,
+    check_out,
     create_run,
     newest_run,
     open_run,
@@ -88,6 +89,20 @@ def test_out_may_be_new_or_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for out in (Path("empty"), Path("new/deep")):
         assert open_run(new(out).path).path == out
+
+
+def test_out_that_cannot_be_written_is_said_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_out(tmp_path / "a" / "b", overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(NasRestoreError, match=r"cannot write in .*: read-only file system"):
+        check_out(tmp_path / "a" / "b", overwrite=False)
 
 
 def test_out_that_holds_something_is_kept(tmp_path: Path) -> None:
