@@ -99,9 +99,11 @@ class Splits:
         return self._image_set(self._testing, self.members["test"], TEST_VARIANTS, "test")
 
     def image_set(self, split: str) -> Images:
-        return {"train": lambda: self.train, "validation": lambda: self.validation}.get(
-            split, lambda: self.all if split == "all" else self.test
-        )()
+        """The images of ``train``, ``validation``, ``all`` (both) or ``test``."""
+        if split not in ("train", "validation", "all", "test"):
+            raise ValueError(f"no split is called {split!r}")
+        found: Images = getattr(self, split)
+        return found
 
     def check_disjoint(self) -> None:
         """Makes sure that no scene is in two splits, by name, by content and by looks.

@@ -88,7 +88,8 @@ def find_clips(root: str | Path, rule: ClipRule) -> FoundClips:
     """
     root = existing_folder(root)
     rainy, real = _keyed_rainy(root, rule)
-    clean = dict(_keyed_clean(root, rule))
+    clean = _once(root, _keyed_clean(root, rule), "clean")
+    _once(root, [(p.relative_to(root).with_suffix("").as_posix(), p) for _, p in rainy], "rainy")
     if not clean:
         raise NasRestoreError(f"no clean clip in {root}: looked for {rule}")
     matched = _matched(root, rainy, clean)
@@ -99,6 +100,18 @@ def find_clips(root: str | Path, rule: ClipRule) -> FoundClips:
             pairs.append(_opened(root, rule, place, clean[key]))
     failures.raise_any("clips cannot be used")
     return FoundClips(tuple(pairs), tuple(real))
+
+
+def _once(root: Path, keyed: Sequence[tuple[str, Path]], kind: str) -> dict[str, Path]:
+    """By key; two of one key would be one in silence."""
+    found: dict[str, Path] = {}
+    for key, place in keyed:
+        if key in found:
+            raise NasRestoreError(
+                f"{root}: two {kind} clips are called {key!r}", hint="rename one, or move it away"
+            )
+        found[key] = place
+    return found
 
 
 def has_clips(root: Path, rule: ClipRule) -> bool:

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nasrestore.graph.copies import (
-    MOST_COPIES,
-    copies_of_operation,
-    names_of,
-    reads_by_default,
-    reads_named,
+from nasrestore.graph.cell_reads import (
+    Bindings,
+    Reads,
+    check_inputs,
+    first_bindings,
+    named_cells,
 )
+from nasrestore.graph.copies import MOST_COPIES, copies_of_operation, names_of, reads_named
 from nasrestore.graph.expand import Candidate, plain_operation
 from nasrestore.graph.ir import Operation, Use
 from nasrestore.graph.links import LinkGroup, Pair
@@ -33,11 +33,7 @@ from nasrestore.spec.parts import CellParts
 from nasrestore.spec.source import Tree
 from nasrestore.spec.space import CellChoiceSpec, LinkSpec, NodeSpec
 
-Reads = tuple[str, ...]
-Bindings = dict[str, Reads]  # local names in the scope of the use, by input of the cell
-
 MOST_NESTED = 8
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass
@@ -66,7 +62,7 @@ class Expansion:
 
     def __post_init__(self) -> None:
         for cell in self.cells.values():
-            _check_inputs(cell, self.problems)
+            check_inputs(cell, self.problems)
 
     def add(self, scope: Scope) -> None:
         """The copies of everything that is declared in a scope."""
@@ -96,7 +92,7 @@ class Expansion:
         if cells is None or scope.body.is_damaged(block, "reads", "with", "between", "cell"):
             self.open = True
             return
-        reads = self._first_reads(scope, spec, cells, last)
+        reads = first_bindings(scope, spec, cells, last, self.problems, lenient=self.drops_unused)
         for index, name in enumerate(scope.names.copies(block), start=1):
             if index > 1 and reads is not None:
                 reads = self._next_reads(scope, block, index, spec, reads)
@@ -128,62 +124,6 @@ class Expansion:
                 found[name] = self.cells[name]
         return found if self.problems.found == before else None
 
-    def _first_reads(
-        self,
-        scope: Scope,
-        spec: NodeSpec,
-        cells: Mapping[str, CellParts],
-        last: Sequence[str] | None,
-    ) -> Bindings | None:
-        """What each input of the cells is; ``None`` after an error."""
-        wanted: dict[str, None] = {}
-        for cell in cells.values():
-            if cell.inputs is None:
-                return None
-            wanted |= dict.fromkeys(cell.inputs)
-        if not isinstance(spec.reads, dict):
-            return self._reads_in_order(scope, spec, list(wanted), last)
-        at = spec.tree.at("reads")
-        before = self.problems.found
-        for key in spec.reads:
-            if key not in wanted and not self.drops_unused:
-                message = f"{_named(cells)} has no input {key!r}"
-                self.problems.add(at.at(key), message, did_you_mean(key, wanted), key=True)
-        missing = [name for name in wanted if name not in spec.reads]
-        if missing:
-            message = (
-                f"{_named(cells)} reads {', '.join(wanted)}: nothing is given for {missing[0]!r}"
-            )
-            self.problems.add(at, message, f"add {missing[0]}: NODE")
-        found: Bindings = {}
-        for key, value in spec.reads.items():
-            names = reads_named(value, at.at(key), scope.names, self.problems)
-            if names is not None and not names:
-                self.problems.add(at.at(key), "an empty list: name what is read")
-            found[key] = names or ()
-        return found if self.problems.found == before and all(found.values()) else None
-
-    def _reads_in_order(
-        self, scope: Scope, spec: NodeSpec, wanted: Sequence[str], last: Sequence[str] | None
-    ) -> Bindings | None:
-        at = spec.tree.at("reads")
-        if spec.reads is None:
-            names = reads_by_default(spec, last, scope.names, self.problems)
-        else:
-            assert not isinstance(spec.reads, dict)
-            names = reads_named(spec.reads, at, scope.names, self.problems)
-        if names is None or not wanted:
-            return None
-        if len(wanted) == 1 and names:
-            return {wanted[0]: names}
-        if len(names) == len(wanted):
-            return {name: (read,) for name, read in zip(wanted, names, strict=True)}
-        message = (
-            f"the cell reads {len(wanted)} inputs ({', '.join(wanted)}), given are {len(names)}"
-        )
-        self.problems.add(at, message, f"reads: {{{wanted[0]}: NODE, ...}}")
-        return None
-
     def _next_reads(
         self, scope: Scope, block: str, index: int, spec: NodeSpec, before: Bindings
     ) -> Bindings:
@@ -199,8 +139,11 @@ class Expansion:
         assert spec.between is not None
         env = scope.env.at(index)
         made = plain_operation(spec.between, spec.tree.at("between"), env, self.problems)
-        local = f"{scope.names.copies(block)[index - 1]}/between"
-        self.copies.append(_plain(scope, local, block, spec, (scope.full(read),), made))
+        names = scope.names.copies(block)
+        local = f"{names[index - 1]}.between"  # which no declared node can be called
+        owner = local if spec.weights == "copy" else f"{names[1]}.between"
+        copy = _plain(scope, local, block, spec, (scope.full(read),), made)
+        self.copies.append(replace(copy, weights=scope.weights + owner))
         return local
 
     def _use(
@@ -240,7 +183,7 @@ class Expansion:
         for key, tree in spec.params.items():
             if key not in known:
                 hint = did_you_mean(key, known) if known else "it declares none"
-                message = f"{_named(cells)} has no constant {key!r}"
+                message = f"{named_cells(cells)} has no constant {key!r}"
                 self.problems.add(tree, message, hint, key=True)
         return given_constants(spec.params, env, self.problems)
 
@@ -361,18 +304,6 @@ class Expansion:
         )  # fmt: skip
 
 
-def _check_inputs(cell: CellParts, problems: Problems) -> None:
-    """Names of inputs that nothing else has; the nodes of a cell read at least one."""
-    at = cell.tree.at("inputs")
-    if cell.inputs is not None and not cell.inputs:
-        problems.add(at, "a cell reads at least one input", "inputs: [x]", key=True)
-    for i, name in enumerate(cell.inputs or ()):
-        if not NAME.fullmatch(name):
-            problems.add(at.at(i), f"{name[:60]!r} is not a name", "letters, digits, underscores")
-        elif name in cell.nodes or name in list(cell.inputs or ())[:i]:
-            problems.add(at.at(i), f"{name!r} is the name of another input or node", "rename one")
-
-
 def identity(at: Tree) -> Candidate:
     """Its input, as an operation that is declared at a place."""
     return Candidate(Operation("identity", {}, "identity"), at, {})
@@ -393,8 +324,3 @@ def _plain(
         None if operation is None else (operation,),
         group=scope.group_of(spec.group), weights=full,
     )  # fmt: skip
-
-
-def _named(cells: Mapping[str, CellParts]) -> str:
-    names = list(cells)
-    return f"cell {names[0]!r}" if len(names) == 1 else f"none of the cells {', '.join(names)}"

@@ -122,6 +122,7 @@ def check_graph(graph: SearchGraph, places: Mapping[str, Tree], problems: Proble
     Args:
         places: where each link group is declared.
     """
+    _check_sums(graph, places, problems)
     told: set[str] = set()
     for edge in graph.edges:
         if edge.choice is None or edge.join != "concat" or edge.link in told:
@@ -141,6 +142,29 @@ def check_graph(graph: SearchGraph, places: Mapping[str, Tree], problems: Proble
                     "join: add, or an operation with channels of its own",
                 )
                 break
+
+
+def _check_sums(graph: SearchGraph, places: Mapping[str, Tree], problems: Problems) -> None:
+    """A node that reads links alone keeps one of them, whatever is decided."""
+    into: dict[str, set[str]] = {}
+    for edge in graph.edges:
+        into.setdefault(edge.choice or "", set()).add(edge.target)
+    for node in graph.nodes:
+        edges = list(graph.into(node.name))
+        stays = any(e.choice is None or into[e.choice] == {node.name} for e in edges)
+        tied = {e.choice for e in edges if e.choice is not None}
+        stays |= any(_keeps_one_each(graph, choice, into[choice]) for choice in tied)
+        if not node.reads and edges and not stays:
+            message = f"{node.name} reads links alone, and all of them may be dropped"
+            hint = "keep: {per: node, k: 1}, or a link that is always there"
+            problems.add(places[edges[0].link].at("keep"), message, hint)
+
+
+def _keeps_one_each(graph: SearchGraph, choice: str, targets: set[str]) -> bool:
+    """Whether a tied choice is, in each use of its cell, one of links into one node."""
+    edges = [edge for edge in graph.edges if edge.choice == choice]
+    each = {target: sorted(e.candidate for e in edges if e.target == target) for target in targets}
+    return len(set(map(tuple, each.values()))) == 1
 
 
 def _output_channels(operation: Operation, shape: Shape) -> int | None:

@@ -33,8 +33,6 @@ from nasrestore.spec.space import SpaceSpec, check_format, read_space
 
 __all__ = ["compile_space", "compile_tree", "parse_size"]
 
-MOST_EDGES = 20_000
-
 
 def compile_space(spec: SpaceSpec) -> SearchGraph:
     """The search graph of a space.

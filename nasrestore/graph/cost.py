@@ -156,7 +156,8 @@ class CostModel:
                     channels += edge.channels if edge.join == "concat" else 0
             decided = self._decided(node, decisions)
             label = node.candidates[decided].label
-            add(self._node(node, decided, channels), node.weights, label)
+            add(self._node(node, decided, channels), node.weights, f"candidate {label}")
+            add(self._between(node), node.weights, "between")
         return Cost(parameters, macs)
 
     def _decided(self, node: Node, decisions: Decisions) -> int:
@@ -170,11 +171,13 @@ class CostModel:
         if key not in self._nodes:
             operation, recursion = node.candidates[candidate], self.graph.recursion
             shape = replace(node.main, channels=channels)
-            cost = operation_cost(operation, shape, self.size, recursion)
-            if node.between is not None:
-                cost += operation_cost(node.between, node.read, self.size, recursion)
-            self._nodes[key] = cost
+            self._nodes[key] = operation_cost(operation, shape, self.size, recursion)
         return self._nodes[key]
+
+    def _between(self, node: Node) -> Cost:
+        if node.between is None:
+            return Cost()
+        return operation_cost(node.between, node.read, self.size, self.graph.recursion)
 
     # -- bounds ------------------------------------------------------------------------------
 
@@ -223,22 +226,38 @@ class CostModel:
         return used
 
     def _share_cells(self, always: set[str]) -> set[str]:
-        """Shares of the cells that a node may be; gives the nodes whose cost is exactly in them."""
-        exact: set[str] = set()
+        """Shares of the cells that a node may be; gives the nodes whose cost is exactly in them.
+
+        What several choices lead to is in no share: whichever brings it, it comes once.
+        """
         cells = {choice.name for choice in self.graph.choices if choice.kind == "cells"}
+        behind = {
+            edge.name: self._reached([edge.source]) - always
+            for edge in self.graph.edges
+            if edge.choice in cells and edge.target in always
+        }
+        choices: dict[str, set[str]] = {}
         for edge in self.graph.edges:
-            if edge.choice not in cells or edge.target not in always:
-                continue
-            for node in self._backwards:
-                if node.name not in self._reached([edge.source]) - always:
-                    continue
-                fixed = [e for e in self._into[node.name] if e.choice is None]
-                part = sum((self._edges[e.name] for e in fixed), Cost())
-                if node.choice is None and len(fixed) == len(self._into[node.name]):
-                    exact.add(node.name)
-                    part += self._node(node, 0, node.input.channels)
-                self._add_share(edge.choice, edge.candidate, part)
+            for name in behind.get(edge.name, ()):
+                choices.setdefault(name, set()).add(str(edge.choice))
+        exact: set[str] = set()
+        for edge in self.graph.edges:
+            for name in behind.get(edge.name, ()):
+                if len(choices[name]) == 1 and name in self._into:
+                    part, whole = self._fixed_part(self.graph.node(name))
+                    exact |= {name} if whole else set()
+                    self._add_share(str(edge.choice), edge.candidate, part)
         return exact
+
+    def _fixed_part(self, node: Node) -> tuple[Cost, bool]:
+        """What a node costs whatever is decided for it, and whether that is all of it."""
+        fixed = [e for e in self._into[node.name] if e.choice is None]
+        costs = (self._own(self._edges[e.name], e.name, e.weights) for e in fixed)
+        part = sum(costs, self._own(self._between(node), node.name, node.weights))
+        if node.choice is not None or len(fixed) < len(self._into[node.name]):
+            return part, False
+        own = self._node(node, 0, node.input.channels)
+        return part + self._own(own, node.name, node.weights), True
 
     def _add_share(self, choice: str, candidate: str, part: Cost) -> None:
         self._shares[choice, candidate] = self.share(choice, candidate) + part
@@ -264,6 +283,7 @@ class CostModel:
             if edge.join == "concat":
                 appended.append(edge)
         indices = [i for i, op in enumerate(node.candidates) if op.kind != "none"]
+        self.base += self._own(self._between(node), node.name, node.weights)
         if node.choice is None:
             self.base += self._own(self._node(node, 0, width), node.name, node.weights)
         else:

@@ -323,6 +323,9 @@ class SearchGraph:
         inputs = {name: s for name, s in self.inputs.items() if name in read or name == start}
         if len(inputs) == len(self.inputs):
             return self
+        clips = {clip for name, clip in self.flows.items() if name in inputs}
+        # a flow is of its clip, which therefore comes along
+        inputs = {n: s for n, s in self.inputs.items() if n in inputs or n in clips}
         flows = {name: clip for name, clip in self.flows.items() if name in inputs}
         return replace(self, inputs=inputs, flows=flows)
 

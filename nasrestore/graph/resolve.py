@@ -150,14 +150,22 @@ def choices_of(
     for group in groups:
         for choice in group.choices():
             _agree(removed if group.removed else found, choice, group.spec.tree, problems)
+            if choice.name in found and choice.name in removed:
+                message = f"the decisions for {choice.name} are tied, but one use removes the links"
+                hint = "decisions: copy lets each use of the cell decide for itself"
+                problems.add(group.spec.tree, message, hint, key=True)
     several = (c for c in found.values() if c.kind != "operation" or len(c.candidates) > 1)
     return tuple(several), tuple(removed.values())
 
 
 def _agree(found: dict[str, Choice], choice: Choice, at: Tree, problems: Problems) -> None:
     known = found.setdefault(choice.name, choice)
-    if known.candidates != choice.candidates:
-        message = f"the decisions for {choice.name} are tied, but the candidates differ: "
-        message += f"{', '.join(known.candidates)} or {', '.join(choice.candidates)}"
+    if known != choice:
+        message = f"the decisions for {choice.name} are tied, but "
+        if known.candidates != choice.candidates:
+            message += "the candidates differ: "
+            message += f"{', '.join(known.candidates)} or {', '.join(choice.candidates)}"
+        else:
+            message += f"one keeps {known.keep}, the other {choice.keep}"
         hint = "decisions: copy lets each use of the cell decide for itself"
         problems.add(at, message, hint, key=True)

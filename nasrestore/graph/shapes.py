@@ -111,6 +111,7 @@ def assemble(
         open_targets: nodes whose links an error leaves open, so that their shapes are, too.
     """
     result = Assembly(dict(sources))
+    owners: dict[str, Node] = {}
     links = _links_into(groups)
     for copy in order:
         reads, arriving = copy.reads, links.get(copy.name, [])
@@ -132,6 +133,7 @@ def assemble(
         joined = main.channels + sum(edge.channels for edge in edges if edge.join == "concat")
         node = _node(copy, read, main, Shape(joined, main.scale, main.frames), problems)
         if node is not None:
+            _check_weights(node, copy, owners.setdefault(node.weights, node), problems)
             result.edges += edges
             result.nodes.append(node)
             result.shapes[node.name] = node.output
@@ -266,6 +268,22 @@ def _edge(
         name, group.name, pair.source, pair.target, spec.join, made, main.scale / arriving.scale,
         arriving, channels, group.choice_of(pair), group.group, pair.candidate, pair.weights,
     )  # fmt: skip
+
+
+def _check_weights(node: Node, copy: Copy, owner: Node, problems: Problems) -> None:
+    """Nodes with the same weights read as many channels, by operations with the same parameters."""
+    if node.between is not None and owner.between is not None:
+        same = node.between == owner.between and node.read.channels == owner.read.channels
+    else:
+        same = True
+    told = [(op.label, op.kind, dict(op.params)) for op in node.candidates]
+    same &= told == [(op.label, op.kind, dict(op.params)) for op in owner.candidates]
+    if not same or node.input.channels != owner.input.channels:
+        message = f"{node.name} is to have the weights of {owner.name}, but they differ: "
+        message += (
+            f"{node.input.channels} and {owner.input.channels} channels in, or their operations"
+        )
+        problems.add(copy.at.at("weights"), message, "weights: copy, or the same shapes for all")
 
 
 def _node(copy: Copy, read: Shape, main: Shape, joined: Shape, problems: Problems) -> Node | None:

@@ -104,7 +104,7 @@ class NodeSpec(Located):
     decisions: Span | None = entry(
         None,
         doc="what decides alike: all uses of the cell, the copies of this node, or each copy for "
-        "itself; default: cell, of operations copy",
+        "itself; default: cell, of operations copy; which cell it is, copies decide alike with node",
     )
     weights: Span = entry(
         "copy", doc="what has the same weights: each copy its own, the copies of this node, or all"

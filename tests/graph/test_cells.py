@@ -270,3 +270,87 @@ def test_expansion_is_bounded() -> None:
     )
     with pytest.raises(SpecError, match="more than 1000 nodes in all"):
         compiled(nested + "nodes: {body: {cell: c5}}\noutputs: {restored: body}\n")
+
+
+TWO_INPUTS = """
+cells:
+  join: {inputs: [a, b], nodes: {n: {reads: [a, b], op: conv, with: {channels: 4}}}}
+nodes:
+  s: {op: conv, with: {channels: 4}}
+  t: {reads: s, op: conv, with: {channels: 4}}
+  k: {cell: join, repeat: 3, reads: %s}
+outputs: {restored: k}
+"""
+
+
+@pytest.mark.parametrize("reads", ["{a: s, b: t}", "{b: t, a: s}", "[s, t]"])
+def test_what_later_copies_read_is_in_the_order_of_the_cell_s_inputs(reads: str) -> None:
+    graph = compiled(TWO_INPUTS % reads)
+    assert graph.node("k.2/n").reads == ("t", "k.1")
+    assert graph.node("k.3/n").reads == ("k.1", "k.2")
+
+
+def test_what_is_given_beyond_a_cell_s_inputs_takes_no_part() -> None:
+    text = (TWO_INPUTS % "{a: s, b: t, more: s}").replace("cells:", "unused: dropped\ncells:")
+    assert compiled(text).node("k.3/n").reads == ("k.1", "k.2")
+
+
+def test_what_several_choices_lead_to_is_in_no_share() -> None:
+    text = """
+cells:
+  a: {nodes: {n: {op: conv, with: {channels: 4}}}}
+  b: {nodes: {n: {op: conv, with: {channels: 4, kernel: 1}}}}
+nodes:
+  s: {op: conv, with: {channels: 4}}
+  z: {op: conv, with: {channels: 4, kernel: 7}}
+  one: {cell: {choice: [a, b]}, reads: z}
+  other: {cell: {choice: [a, b]}, reads: z}
+  tail: {reads: [one, other], op: conv, with: {channels: 3}}
+outputs: {restored: tail}
+"""
+    graph = compiled(text)
+    costs = [
+        CostModel(graph).cost(random_genotype(graph, random.Random(seed)).decisions).parameters
+        for seed in range(20)
+    ]
+    assert CostModel(graph).least().parameters <= min(costs)
+    limit = min(costs)
+    found = decide(graph, {c.name: [0.9, 0.1] for c in graph.choices}, Limits(parameters=limit))
+    assert found[0].cost is not None and found[0].cost.parameters == limit
+
+
+def test_between_has_the_weights_of_the_first_that_there_is_and_counts_once() -> None:
+    text = """
+cells:
+  plain: {nodes: {n: {op: conv, with: {channels: 4}}}}
+nodes:
+  s: {op: conv, with: {channels: 4}}
+  m: {cell: plain, repeat: 3, weights: node, between: {op: conv, with: {channels: 4, kernel: 5}}}
+  k:
+    op: {choice: [residual, dense]}
+    repeat: 3
+    weights: node
+    between: {op: conv, with: {channels: 4, kernel: 5}}
+  tail: {op: conv, with: {channels: 3}}
+outputs: {restored: tail}
+"""
+    graph = compiled(text)
+    assert {graph.node(f"m.{i}.between").weights for i in (2, 3)} == {"m.2.between"}
+    derived = derive(graph, Genotype("made", None, {
+        "k.1": ("residual",), "k.2": ("residual",), "k.3": ("dense",),
+    }))  # fmt: skip
+    import nasrestore as nr
+
+    built = sum(p.numel() for p in nr.build(derived).parameters())
+    assert graph_cost(derived).parameters == built
+
+
+def test_a_flow_brings_its_clip_along() -> None:
+    from nasrestore.graph.compile import compile_tree
+    from nasrestore.spec.source import parse_yaml
+
+    text = CLIP.replace("reads: [rainy, flow]", "reads: flow").replace(
+        "constants:", "unused: dropped\nconstants:"
+    )
+    graph = compile_tree(parse_yaml(text, "clip.yaml"))
+    assert (graph.clip, graph.frames, dict(graph.flows)) == ("rainy", 5, {"flow": "rainy"})
