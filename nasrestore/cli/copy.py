@@ -48,16 +48,20 @@ def run(arguments: Namespace) -> int:
 
 def _collect(source: Path, kind: Kind, target: Path, copies: dict[Path, str]) -> None:
     """Adds the text of a file and of those that it names, which it names as they lie then."""
+    text = source.read_text(encoding="utf-8")
+    if copies.get(target) == text:
+        return  # two of them name it
     if target in copies:
         raise NasRestoreError(
             f"{target} would be two files: {source.stem!r} needs another of that name",
             hint="choose another name with --to",
         )
     tree = read_yaml(source)
-    text = source.read_text(encoding="utf-8")
     copies[target] = text
     for key, needed, folder in (("extends", "recipe", "."), ("space", "space", SPACES)):
         value = tree.child(key) if kind == "recipe" else None
+        if value is not None and value.kind == "mapping":  # a space with other settings
+            value = value.child("extends")
         if value is None or not isinstance(value.value, str):
             continue
         needed_kind: Kind = "recipe" if needed == "recipe" else "space"

@@ -221,9 +221,13 @@ def _extended(tree: Tree, seen: tuple[str, ...]) -> Tree:
 def _making_way(base: Tree, over: Tree) -> Tree:
     """The base without what the recipe on top replaces under another key.
 
-    Epochs take the place of inherited steps and the reverse; a description is of one recipe alone.
+    Epochs take the place of inherited steps and the reverse; a description is of one recipe alone;
+    a whole space takes the place of another.
     """
     gone: list[tuple[str, ...]] = [("description",)]
+    space = over.child("space")
+    if space is not None and space.kind == "mapping" and {"extends", "nodes"} & set(space.value):
+        gone.append(("space",))  # another space, or the same with other settings: nothing is mixed
     for phase in ("search", "train"):
         given = over.at(phase).value if over.child(phase) is not None else None
         for key, other in (("epochs", "steps"), ("steps", "epochs")):

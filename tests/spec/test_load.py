@@ -51,6 +51,20 @@ def test_a_space_may_be_another_with_other_settings(recipe: Path) -> None:
     assert plain.links["skip_down"].keep == 2
 
 
+def test_a_whole_space_takes_the_place_of_that_of_the_recipe_below(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    head = "format: 1\nextends: rdmc-quick\nrecipe: own\n"
+    own.write_text(head + "space: {extends: darts, depth: 1}\n")
+    space = load_recipe(own).space
+    assert space.space == "darts" and space.recursion is None and space.constants["depth"] == 1
+    own.write_text(head + "space: {width: 8}\n")
+    narrow = load_recipe(own).space
+    assert narrow.recursion is not None
+    assert (narrow.space, narrow.constants["width"], narrow.recursion.norm) == (
+        "rdmc", 8, "per_stage",
+    )  # fmt: skip
+
+
 # -- finding ---------------------------------------------------------------------------------
 
 
