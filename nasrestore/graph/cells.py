@@ -34,6 +34,7 @@ from nasrestore.spec.source import Tree
 from nasrestore.spec.space import CellChoiceSpec, LinkSpec, NodeSpec
 
 MOST_NESTED = 8
+BETWEEN = ".between"  # after the name of a use; no declared node can be called so
 
 
 @dataclass
@@ -140,8 +141,8 @@ class Expansion:
         env = scope.env.at(index)
         made = plain_operation(spec.between, spec.tree.at("between"), env, self.problems)
         names = scope.names.copies(block)
-        local = f"{names[index - 1]}.between"  # which no declared node can be called
-        owner = local if spec.weights == "copy" else f"{names[1]}.between"
+        local = names[index - 1] + BETWEEN
+        owner = local if spec.weights == "copy" else names[1] + BETWEEN
         copy = _plain(scope, local, block, spec, (scope.full(read),), made)
         self.copies.append(replace(copy, weights=scope.weights + owner))
         return local

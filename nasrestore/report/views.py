@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from nasrestore.graph.cells import BETWEEN
 from nasrestore.graph.ir import Edge, Node, Operation, Output, SearchGraph, Shape, Use
 
 CELL = "cell"  # kind of the operation that a use of a cell is shown as
@@ -101,7 +102,11 @@ class _Scope:
             self.stands_for[full] = name if before is None else f"{before}, {name}"
         own = [node for node in graph.nodes if self._home(node.name) == self.prefix]
         self.nodes = [
-            n for n in own if "/" not in self.local(n.name) and n.name not in self.stands_for
+            n
+            for n in own
+            if "/" not in self.local(n.name)
+            and n.name not in self.stands_for
+            and not n.name.endswith(BETWEEN)
         ]
         self.visible = {node.name for node in self.nodes}
         self.links = [
@@ -231,7 +236,7 @@ class _Scope:
         if not uses:
             reads = self._reads(node.reads)
             return replace(node, name=self.local(node.name), block=block, reads=reads)
-        between = self.by_name.get(f"{node.name}/between")
+        between = self.by_name.get(node.name + BETWEEN)
         ends = [e for e in self._ends() if e.target == node.name]
         return replace(
             node,
