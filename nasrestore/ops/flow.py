@@ -18,8 +18,8 @@ MULTIPLE = 8
 PAIR_BYTES = 2**30  # of the correlations of the pairs that are looked at together
 
 WAYS_OUT = (
-    "give a path to {file}, or choose the flow model 'none': "
-    "neighbours are then read where they are, unaligned"
+    "give a path to {file} (in a recipe data.flow.weights=FILE), or choose the flow model 'none' "
+    "(data.flow.model=none): neighbours are then read where they are, unaligned"
 )
 
 
