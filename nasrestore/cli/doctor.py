@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +138,8 @@ def _print(found: Diagnosis, picture: Path | None) -> None:
         of_kind = [finding for finding in found.findings if finding.kind == kind]
         if of_kind:
             title(head)
-            for finding in of_kind:
-                _print_finding(finding)
+            for alike in _with_one_advice(of_kind):
+                _print_findings(alike)
             say()
     counts = [sum(finding.kind == kind for finding in found.findings) for kind in HEADS]
     place = f"recipe {found.name}" if found.run is None else f"run: {found.run.path}"
@@ -148,12 +148,24 @@ def _print(found: Diagnosis, picture: Path | None) -> None:
         say(f"picture: {picture}")
 
 
-def _print_finding(finding: Finding) -> None:
-    text = f"{finding.sentence}." if not finding.sentence.endswith(".") else finding.sentence
-    for line in _wrapped(f"{finding.check}: {text}", "  "):
-        say(line)
-    if finding.advice:
-        for line in _wrapped(f"{finding.advice[0].upper()}{finding.advice[1:]}.", "      "):
+def _with_one_advice(findings: Sequence[Finding]) -> Iterable[list[Finding]]:
+    """Findings of one check that ask for the same, together, where the first of them stands."""
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for index, finding in enumerate(findings):
+        check = finding.check if finding.advice else f"{index}"  # without advice: in their order
+        alike.setdefault((check, finding.advice), []).append(finding)
+    return alike.values()
+
+
+def _print_findings(alike: Sequence[Finding]) -> None:
+    """What was found of several, then what to do about all of them."""
+    for finding in alike:
+        text = f"{finding.sentence}." if not finding.sentence.endswith(".") else finding.sentence
+        for line in _wrapped(f"{finding.check}: {text}", "  "):
+            say(line)
+    advice = alike[0].advice
+    if advice:
+        for line in _wrapped(f"{advice[0].upper()}{advice[1:]}.", "      "):
             say(line)
 
 

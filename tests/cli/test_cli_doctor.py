@@ -94,6 +94,15 @@ def test_a_healthy_search_has_no_hard_finding(call: Call, run: Path) -> None:
     assert sorted(run.rglob("*")) == before  # it writes nothing
 
 
+def test_advice_stands_once_below_all_that_ask_for_it(call: Call, run: Path) -> None:
+    out = " ".join(call("doctor", run, "--no-data").out.split())
+    first, second = (
+        out.index(f"entropy: the strengths of {name} have") for name in ("skip_up", "skip_down")
+    )
+    advice = "The supernet computes with all candidates and the decision with a few"
+    assert out.count(advice) == 1 and first < second < out.index(advice)
+
+
 def test_json(call: Call, run: Path) -> None:
     found = call("doctor", run, "--json", "--no-data").json
     assert found["run"] == str(run) and found["ok"] is True

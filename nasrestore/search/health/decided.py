@@ -41,10 +41,10 @@ def _entropy(name: str, share: float) -> Finding:
         "soft",
         "entropy",
         name,
-        f"{said}: its candidates are nearly equal, the supernet computes with all of them and the "
-        "decision with a few",
-        "search longer, raise the learning rate of the architecture, or let the temperature fall "
-        "(relaxation: gumbel_softmax)",
+        f"{said}: its candidates are nearly equal",
+        "the supernet computes with all candidates and the decision with a few: search longer, raise "
+        "the learning rate of the architecture, or let the temperature fall (relaxation: "
+        "gumbel_softmax)",
         share,
     )
 
