@@ -23,6 +23,7 @@ SCALE = (0.458, 0.448, 0.450)
 
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 HEADS_FILE = "lpips_v0.1_alex.pth"
+PUBLISHED = {"alexnet": "7be5be79", "heads": "df73285e"}  # how the SHA-256 of both files begins
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 
@@ -60,15 +61,20 @@ def _alexnet_url() -> str:
     return url
 
 
+WITHOUT = "or leave LPIPS out (evaluate.lpips=null, or --no-lpips)"
 BACKBONE_WEIGHTS = Pretrained(
-    "AlexNet", ALEXNET_FILE, _alexnet_url, f"give LPIPS a path to {ALEXNET_FILE}, or leave it out"
+    "AlexNet",
+    ALEXNET_FILE,
+    _alexnet_url,
+    f"give a path to {ALEXNET_FILE} (in a recipe evaluate.lpips.alexnet=FILE, or --lpips-alexnet "
+    f"FILE), {WITHOUT}",
 )
 HEAD_WEIGHTS = Pretrained(
-    "LPIPS's linear heads",
+    "LPIPS",
     HEADS_FILE,
     None,
-    f"give LPIPS a path to {HEADS_FILE}, which its authors publish as weights/v0.1/alex.pth, "
-    "or leave it out",
+    "give a path to its authors' weights/v0.1/alex.pth (in a recipe evaluate.lpips.heads=FILE, or "
+    f"--lpips-heads FILE), {WITHOUT}",
 )
 
 
@@ -112,14 +118,21 @@ class Lpips(nn.Module):
     Args:
         features: from N 3 H W, standardised, to a list of features.
         heads: a weight for each channel of each feature, all at least 0.
+        digests: how the SHA-256 of the files begins that they are from, as in ``PUBLISHED``.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, features: Features, heads: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        features: Features,
+        heads: Sequence[Tensor],
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self.features = features
+        self.digests = dict(digests or {})
         for index, head in enumerate(heads):
             weights = head.detach().float().reshape(1, -1, 1, 1)
             self.register_buffer(f"head_{index}", weights, persistent=False)
@@ -136,21 +149,33 @@ class Lpips(nn.Module):
             ValueError: other than two N C H W tensors of one shape.
         """
         check_comparable(first, second)
-        _check_size(first)
-        with torch.autocast(first.device.type, enabled=False):
-            pairs = zip(self._normalised(first), self._normalised(second), strict=True)
-            distances = [
-                (getattr(self, f"head_{index}") * (a - b).square()).sum(1).mean((1, 2))
-                for index, (a, b) in enumerate(pairs)
-            ]
-        return torch.stack(distances).sum(0)
+        return self.between(self.described(first), self.described(second))
 
-    def _normalised(self, image: Tensor) -> list[Tensor]:
-        colours = image.float().expand(-1, 3, -1, -1)
-        found = self.features((2 * colours - 1 - self.shift) / self.scale)
-        if len(found) != self.count:
-            raise ValueError(f"{self.count} heads for {len(found)} features")
-        return [x / (x.square().sum(1, keepdim=True).sqrt() + EPSILON) for x in found]
+    @torch.no_grad()
+    def described(self, image: Tensor) -> list[Tensor]:
+        """What is compared of N C H W in [0, 1]: its features, of length 1 at every pixel.
+
+        An image that is compared several times need be described once.
+
+        Raises:
+            NasRestoreError: a side under 31 pixels.
+        """
+        _check_size(image)
+        with torch.autocast(image.device.type, enabled=False):
+            colours = image.float().expand(-1, 3, -1, -1)
+            found = self.features((2 * colours - 1 - self.shift) / self.scale)
+            if len(found) != self.count:
+                raise ValueError(f"{self.count} heads for {len(found)} features")
+            return [x / (x.square().sum(1, keepdim=True).sqrt() + EPSILON) for x in found]
+
+    @torch.no_grad()
+    def between(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+        """N distances of images that were ``described``."""
+        distances = [
+            (getattr(self, f"head_{index}") * (a - b).square()).sum(1).mean((1, 2))
+            for index, (a, b) in enumerate(zip(first, second, strict=True))
+        ]
+        return torch.stack(distances).sum(0)
 
 
 def lpips(heads: str | None, backbone: str | None = None) -> Lpips:
@@ -175,7 +200,8 @@ def lpips(heads: str | None, backbone: str | None = None) -> Lpips:
         for name, shape in layer.shapes.items()
     }
     features = AlexNetFeatures(BACKBONE_WEIGHTS.fitting(state, shapes, origin))
-    return Lpips(features, list(weights.values()))
+    digests = {"alexnet": BACKBONE_WEIGHTS.digest(backbone), "heads": HEAD_WEIGHTS.digest(heads)}
+    return Lpips(features, list(weights.values()), digests)
 
 
 def _check_size(image: Tensor) -> None:

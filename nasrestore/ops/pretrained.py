@@ -6,6 +6,7 @@ goes wrong is one message with the ways out.
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,12 +46,27 @@ class Pretrained:
         Raises:
             NasRestoreError: there is no such file, it cannot be read, or the download failed.
         """
-        if path is not None:
-            return self._read(Path(path).expanduser()), path
-        cached = Path(torch.hub.get_dir()) / "checkpoints" / self.file
-        if cached.is_file():
-            return self._read(cached), str(cached)
+        place = self.place(path)
+        if path is not None or place.is_file():
+            return self._read(place), path or str(place)
         return self._download(), self.file
+
+    def place(self, path: str | None) -> Path:
+        """The file that is read: that path, or the one in torch.hub's cache, which may be to come."""
+        if path is not None:
+            return Path(path).expanduser()
+        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+
+    def digest(self, path: str | None) -> str:
+        """The first eight digits of the SHA-256 of the file, once it is there.
+
+        The names of torchvision's files end in it, so that a figure can say whose weights it is by.
+        """
+        found = hashlib.sha256()
+        with open(self.place(path), "rb") as file:
+            while block := file.read(2**20):
+                found.update(block)
+        return found.hexdigest()[:8]
 
     def fitting(
         self, state: Any, shapes: Mapping[str, tuple[int, ...]], origin: str

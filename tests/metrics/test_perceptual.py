@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrestore.errors import NasRestoreError
-from nasrestore.metrics.perceptual import ALEXNET, ALEXNET_FILE, Lpips, lpips
+from nasrestore.metrics.perceptual import ALEXNET, ALEXNET_FILE, PUBLISHED, Lpips, lpips
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -118,7 +120,23 @@ def test_it_is_the_formula_on_torchvisions_features(
     assert torch.equal(
         measure(grey, second[:, :1]), measure(spread, second[:, :1].expand_as(spread))
     )
+    described = [measure.described(image) for image in (first, second)]
+    assert torch.equal(measure.between(*described), measure(first, second))
     assert not list(measure.parameters()) and not measure.state_dict()
+
+
+def test_whose_weights_they_are_is_the_beginning_of_their_hashes(
+    backbone: Path, heads: Path, hub: Path
+) -> None:
+    expected = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        for name, path in (("alexnet", backbone), ("heads", heads))
+    }
+    assert lpips(str(heads), str(backbone)).digests == expected
+    (hub / "checkpoints").mkdir()
+    shutil.copy(backbone, hub / "checkpoints" / ALEXNET_FILE)
+    assert lpips(str(heads)).digests == expected
+    assert ALEXNET_FILE.endswith(f"-{PUBLISHED['alexnet']}.pth")
 
 
 def test_the_smallest_image_and_one_that_is_smaller(backbone: Path, heads: Path) -> None:
@@ -136,12 +154,12 @@ def test_weights_that_cannot_be_had_are_named(
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    with pytest.raises(NasRestoreError, match="linear heads weights have no path") as error:
+    with pytest.raises(NasRestoreError, match="the LPIPS weights have no path") as error:
         lpips(None, str(backbone))
-    assert "lpips_v0.1_alex.pth" in str(error.value.hint)
+    assert "weights/v0.1/alex.pth (in a recipe evaluate.lpips.heads=FILE" in str(error.value.hint)
     with pytest.raises(NasRestoreError, match="cannot download the AlexNet weights") as error:
         lpips(str(heads))
-    assert ALEXNET_FILE in str(error.value.hint)
+    assert ALEXNET_FILE in str(error.value.hint) and "--no-lpips" in str(error.value.hint)
     with pytest.raises(NasRestoreError, match=r"lin0\.model\.1\.weight: .* and 2 more"):
         lpips(str(backbone), str(backbone))
     with pytest.raises(NasRestoreError, match=r"features\.0\.weight: .* and 7 more"):
@@ -154,6 +172,7 @@ def test_the_published_heads_on_the_published_images(shared_data: Path, backbone
 
     folder = shared_data / "metrics"
     measure = lpips(str(folder / "lpips_v0.1_alex.pth"), str(backbone))
+    assert measure.digests["heads"] == PUBLISHED["heads"]
     for index in range(len(ALEXNET)):
         assert (getattr(measure, f"head_{index}") >= 0).all()
     images = {}
