@@ -1,118 +1,25 @@
-"""Measuring restored images against clean ones, before and after, under named protocols.
-
-PSNR is in dB and infinite for equal images; a mean over images that holds one is infinite too.
-"""
+"""Measuring restored images against clean ones, before and after, under named protocols."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 import numpy as np
 
-from nasrestore.data.images import read_image
+from nasrestore.data.images import image_size, read_image
+from nasrestore.engine.evaluation import Evaluation, Row
 from nasrestore.engine.files import images_by_stem, partners
+from nasrestore.engine.perception import Perception, check_sizes
 from nasrestore.errors import NasRestoreError
-from nasrestore.metrics.protocol import Protocol, protocol, sequence_summary
-from nasrestore.runtime.checkpoint import write_atomic
-from nasrestore.runtime.runlog import json_safe
-
-COLUMNS = ("psnr_before", "psnr_after", "ssim_before", "ssim_after")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One image under one protocol; None where nothing was measured."""
-
-    identity: str
-    protocol: str
-    psnr_before: float | None
-    psnr_after: float | None
-    ssim_before: float | None
-    ssim_after: float | None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The rows of an evaluation, image by image, each image under every protocol.
-
-    Attributes:
-        sequences: images are frames, ``SEQUENCE/FRAME``: means are taken of each sequence first.
-        asked: the protocols in their order, where it is not that of the rows, since not every
-            protocol counts the first frame.
-    """
-
-    rows: tuple[Row, ...]
-    sequences: bool = False
-    asked: tuple[str, ...] = ()
-
-    @property
-    def protocols(self) -> tuple[str, ...]:
-        return self.asked or tuple(dict.fromkeys(row.protocol for row in self.rows))
-
-    def summary(self, protocol: str) -> dict[str, Any]:
-        """The means under one protocol: ``protocol``, ``images`` and the four columns.
-
-        A column that was not measured is None. Of sequences there is their number, too, and each
-        counts the same, whatever its length. Raises ValueError for a protocol without rows.
-        """
-        rows = [row for row in self.rows if row.protocol == protocol]
-        if not rows:
-            raise ValueError(f"nothing was measured under {protocol!r}: {self.protocols}")
-        if self.sequences:
-            return {"protocol": protocol, **_sequence_means(rows)}
-        means = {column: _mean([getattr(row, column) for row in rows]) for column in COLUMNS}
-        return {"protocol": protocol, "images": len(rows), **means}
-
-    def as_dict(self) -> dict[str, Any]:
-        """``summaries`` and ``rows`` for strict JSON: an infinite value is the text ``inf``."""
-        summaries = [self.summary(name) for name in self.protocols]
-        plain: dict[str, Any] = json_safe(
-            {"summaries": summaries, "rows": [asdict(row) for row in self.rows]}
-        )
-        return plain
-
-    def write_csv(self, path: Path) -> None:
-        """Writes one line per image and protocol below a header; not measured is empty.
-
-        Raises:
-            NasRestoreError: the file cannot be written.
-        """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Row))
-        for row in self.rows:
-            figures = [getattr(row, column) for column in COLUMNS]
-            shown = ["" if figure is None else f"{figure:.6f}" for figure in figures]
-            writer.writerow([row.identity, row.protocol, *shown])
-        write_atomic(Path(path), text.getvalue())
-
-
-def _sequence_means(rows: Sequence[Row]) -> dict[str, Any]:
-    by_sequence: dict[str, list[dict[str, float]]] = {}
-    filled = [column for column in COLUMNS if getattr(rows[0], column) is not None]
-    for row in rows:
-        name = row.identity.rpartition("/")[0]
-        by_sequence.setdefault(name, []).append({c: getattr(row, c) for c in filled})
-    found = sequence_summary(list(by_sequence.values()))
-    counts = {name: int(found[name]) for name in ("sequences", "images")}
-    return {**counts, **{column: found.get(column) for column in COLUMNS}}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+from nasrestore.metrics.protocol import Protocol, protocol
 
 
 def evaluate_pairs(
     restore: Callable[[np.ndarray], np.ndarray] | None,
     pairs: Iterable[tuple[str, np.ndarray, np.ndarray]],
     protocols: Sequence[str],
+    perception: Perception | None = None,
 ) -> Evaluation:
     """Restores every rainy image and measures it, before and after, under every protocol.
 
@@ -121,6 +28,7 @@ def evaluate_pairs(
             protocol rounds. None measures the rainy images alone.
         pairs: (identity, rainy, clean), pixels H W C of 8 or 16 bits; read one at a time.
         protocols: names of protocols.
+        perception: measures LPIPS, too.
 
     Raises:
         NasRestoreError: an unknown protocol; no pair; a pair of different sizes, named.
@@ -128,12 +36,11 @@ def evaluate_pairs(
     chosen = chosen_protocols(protocols)
     rows: list[Row] = []
     for identity, rainy, clean in pairs:
-        before = measured(identity, chosen, rainy, clean)
         restored = None if restore is None else restore(rainy)
-        rows += rows_of(identity, before, measured(identity, chosen, restored, clean))
+        rows += _image_rows(identity, chosen, (rainy, restored, clean), perception)
     if not rows:
         raise NasRestoreError("no pair to evaluate", hint="name a data set that is not empty")
-    return Evaluation(tuple(rows))
+    return Evaluation(tuple(rows), lpips=None if perception is None else perception.facts)
 
 
 def evaluate_folders(
@@ -141,6 +48,7 @@ def evaluate_folders(
     clean_dir: Path,
     protocols: Sequence[str],
     rainy_dir: Path | None = None,
+    perception: Perception | None = None,
 ) -> Evaluation:
     """Measures anybody's restored images, found in a folder, against a folder of clean ones.
 
@@ -149,6 +57,7 @@ def evaluate_folders(
     Args:
         rainy_dir: the images before restoration, one for each restored; without it, the columns
             before are None.
+        perception: measures LPIPS, too.
 
     Raises:
         NasRestoreError: a folder without images; files left without partner, named; sizes that
@@ -157,15 +66,30 @@ def evaluate_folders(
     chosen = chosen_protocols(protocols)
     cleans = partners(restored_dir, clean_dir)
     rainies = {} if rainy_dir is None else partners(restored_dir, rainy_dir, single=True)
+    restored = images_by_stem(restored_dir)
+    if perception is not None:
+        check_sizes((identity, image_size(path)) for identity, path in restored.items())
     rows: list[Row] = []
-    for identity, path in images_by_stem(restored_dir).items():
+    for identity, path in restored.items():
         clean = read_image(cleans[identity]).pixels
         rainy = read_image(rainies[identity]).pixels if rainies else None
-        before = measured(identity, chosen, rainy, clean)
-        rows += rows_of(
-            identity, before, measured(identity, chosen, read_image(path).pixels, clean)
-        )
-    return Evaluation(tuple(rows))
+        images = (rainy, read_image(path).pixels, clean)
+        rows += _image_rows(identity, chosen, images, perception)
+    return Evaluation(tuple(rows), lpips=None if perception is None else perception.facts)
+
+
+def _image_rows(
+    identity: str,
+    protocols: Sequence[Protocol],
+    images: tuple[np.ndarray | None, np.ndarray | None, np.ndarray],
+    perception: Perception | None,
+) -> Iterator[Row]:
+    """The rows of a rainy image, a restored one and the clean one."""
+    rainy, restored, clean = images
+    before = measured(identity, protocols, rainy, clean)
+    after = measured(identity, protocols, restored, clean)
+    seen = {} if perception is None else perception.image(rainy, restored, clean)
+    return rows_of(identity, before, after, seen)
 
 
 def chosen_protocols(names: Sequence[str]) -> list[Protocol]:
@@ -190,10 +114,10 @@ def rows_of(
     identity: str,
     before: Mapping[str, dict[str, float] | None],
     after: Mapping[str, dict[str, float] | None],
+    seen: Mapping[str, float],
 ) -> Iterator[Row]:
-    """One row for each protocol that was asked."""
+    """One row for each protocol that was asked, each with the figures of LPIPS that were ``seen``."""
     for name in before:
         was, now = before[name] or {}, after[name] or {}
-        yield Row(
-            identity, name, was.get("psnr"), now.get("psnr"), was.get("ssim"), now.get("ssim")
-        )
+        figures = (was.get("psnr"), now.get("psnr"), was.get("ssim"), now.get("ssim"))
+        yield Row(identity, name, *figures, **seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol as Shape
 
@@ -12,7 +13,9 @@ import numpy as np
 from nasrestore.data.clip_layouts import open_clip_folders
 from nasrestore.data.clips import Clip, frames_of
 from nasrestore.data.frames import FrameFolder
-from nasrestore.engine.evaluate import Evaluation, Row, chosen_protocols, measured, rows_of
+from nasrestore.engine.evaluate import chosen_protocols, measured, rows_of
+from nasrestore.engine.evaluation import TLPIPS_COLUMNS, Evaluation, Row
+from nasrestore.engine.perception import Perception, check_sizes
 from nasrestore.errors import NasRestoreError
 from nasrestore.metrics.protocol import Protocol
 
@@ -38,6 +41,7 @@ def evaluate_sequences(
     clips: Iterable[WholeClip],
     protocols: Sequence[str],
     frame_done: FrameDone | None = None,
+    perception: Perception | None = None,
 ) -> Evaluation:
     """Restores every clip as a stream and measures its frames, before and after.
 
@@ -49,6 +53,7 @@ def evaluate_sequences(
             as ``Restorer.unquantised_stream``. None measures the rainy frames alone.
         protocols: names of protocols.
         frame_done: called with name, frame from 0, rainy, restored and clean frame.
+        perception: measures LPIPS of the frames that count, and tLPIPS of pairs whose both do.
 
     Raises:
         NasRestoreError: an unknown protocol; no clip; a clip too short for a protocol, or of other
@@ -57,17 +62,14 @@ def evaluate_sequences(
     chosen = chosen_protocols(protocols)
     rows: list[Row] = []
     for clip in clips:
-        counted = {p.name: _frames(clip.name, p, clip.length) for p in chosen}
+        measuring = _ClipRows(clip.name, clip.length, chosen, perception)
         for number, rainy, restored, clean in _together(restore, clip):
-            asked = [p for p in chosen if number in counted[p.name]]
-            identity = f"{clip.name}/{number + 1}"
-            before = measured(identity, asked, rainy, clean)
-            rows += rows_of(identity, before, measured(identity, asked, restored, clean))
+            rows += measuring.frame(number, rainy, restored, clean)
             if frame_done is not None and restored is not None:
                 frame_done(clip.name, number, rainy, restored, clean)
     if not rows:
         raise NasRestoreError("no clip to evaluate", hint="name a data set that is not empty")
-    return Evaluation(tuple(rows), sequences=True, asked=tuple(p.name for p in chosen))
+    return _evaluation(rows, chosen, perception)
 
 
 def evaluate_sequence_folders(
@@ -75,11 +77,13 @@ def evaluate_sequence_folders(
     clean_dir: Path,
     protocols: Sequence[str],
     rainy_dir: Path | None = None,
+    perception: Perception | None = None,
 ) -> Evaluation:
     """Measures anybody's restored clips, folders of frames or videos, against clean ones.
 
     Args:
         rainy_dir: the clips before restoration; without it, the columns before are None.
+        perception: as for :func:`evaluate_sequences`.
 
     Raises:
         NasRestoreError: folders without clips; clips without partner, of other sizes or lengths,
@@ -89,19 +93,54 @@ def evaluate_sequence_folders(
     pairs = open_clip_folders(restored_dir, clean_dir).pairs
     given = [] if rainy_dir is None else open_clip_folders(rainy_dir, clean_dir).pairs
     rainies = {pair.identity: pair.rainy for pair in given}
+    if perception is not None:
+        check_sizes((pair.name, pair.rainy.size) for pair in pairs)
     rows: list[Row] = []
     for pair in pairs:
-        length = _length(pair.clean)
-        counted = {p.name: _frames(pair.name, p, length) for p in chosen}
+        measuring = _ClipRows(pair.name, _length(pair.clean), chosen, perception)
         streams = [frames_of(clip) for clip in (pair.rainy, pair.clean)]
         streams += [frames_of(rainies[pair.identity])] if rainies else []
         for number, frames in enumerate(_in_step(pair.name, *streams)):
-            asked = [p for p in chosen if number in counted[p.name]]
-            identity = f"{pair.name}/{number + 1}"
             rainy = frames[2] if rainies else None
-            before = measured(identity, asked, rainy, frames[1])
-            rows += rows_of(identity, before, measured(identity, asked, frames[0], frames[1]))
-    return Evaluation(tuple(rows), sequences=True, asked=tuple(p.name for p in chosen))
+            rows += measuring.frame(number, rainy, frames[0], frames[1])
+    return _evaluation(rows, chosen, perception)
+
+
+class _ClipRows:
+    """The rows of a clip's frames, each under the protocols that count it."""
+
+    def __init__(
+        self, clip: str, length: int, protocols: Sequence[Protocol], perception: Perception | None
+    ) -> None:
+        self.clip, self.protocols, self.perception = clip, protocols, perception
+        self.counted = {p.name: _frames(clip, p, length) for p in protocols}
+
+    def frame(
+        self, number: int, rainy: np.ndarray | None, restored: np.ndarray | None, clean: np.ndarray
+    ) -> Iterator[Row]:
+        """The rows of the next frame, which count from 0; none where no protocol counts it."""
+        asked = [p for p in self.protocols if number in self.counted[p.name]]
+        identity = f"{self.clip}/{number + 1}"
+        before = measured(identity, asked, rainy, clean)
+        after = measured(identity, asked, restored, clean)
+        seen: dict[str, float] = {}
+        if self.perception is not None and asked:
+            seen = self.perception.frame(self.clip, number, rainy, restored, clean)
+        for row in rows_of(identity, before, after, seen):
+            first = number == self.counted[row.protocol].start
+            # the frame before may count under another protocol alone
+            yield replace(row, **dict.fromkeys(TLPIPS_COLUMNS)) if first else row
+
+
+def _evaluation(
+    rows: Sequence[Row], protocols: Sequence[Protocol], perception: Perception | None
+) -> Evaluation:
+    return Evaluation(
+        tuple(rows),
+        sequences=True,
+        asked=tuple(p.name for p in protocols),
+        lpips=None if perception is None else perception.facts,
+    )
 
 
 def _together(

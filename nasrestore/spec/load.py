@@ -19,7 +19,13 @@ from nasrestore.spec.space import SpaceSpec, check_format, kind_of, read_space
 from nasrestore.spec.tree import shown
 
 MOST_EXTENDS = 20
-_PATHS = ("root", "rainy", "clean", "test_root", "test_rainy", "test_clean")
+_PATHS: tuple[tuple[str, ...], ...] = (
+    *(("data", key) for key in ("root", "rainy", "clean")),
+    *(("data", key) for key in ("test_root", "test_rainy", "test_clean")),
+    ("data", "flow", "weights"),
+    ("evaluate", "lpips", "heads"),
+    ("evaluate", "lpips", "alexnet"),
+)
 
 Override = tuple[tuple[str | int, ...], Tree]
 
@@ -309,14 +315,8 @@ def _into_space(keys: tuple[str | int, ...], space: Tree, value: Tree) -> tuple[
 
 
 def _absolute_paths(tree: Tree) -> Tree:
-    """Data folders and plugins as absolute paths: a file's are relative to the file."""
-    data = tree.value.get("data")
-    places: list[tuple[str | int, ...]] = []
-    if data is not None and data.kind == "mapping":
-        places += [("data", key) for key in _PATHS if key in data.value]
-        flow = data.child("flow")
-        if flow is not None and flow.kind == "mapping" and "weights" in flow.value:
-            places.append(("data", "flow", "weights"))
+    """Data folders, weights and plugins as absolute paths: a file's are relative to the file."""
+    places: list[tuple[str | int, ...]] = [place for place in _PATHS if _is_there(tree, place)]
     plugins = tree.value.get("plugins")
     if plugins is not None and plugins.kind == "sequence":
         places += [("plugins", i) for i in range(len(plugins.value))]
@@ -330,6 +330,14 @@ def _absolute_paths(tree: Tree) -> Tree:
             absolute = tree_of(os.path.abspath(found), leaf.location, leaf.path)
             tree = apply_override(tree, place, absolute)
     return tree
+
+
+def _is_there(tree: Tree, keys: Sequence[str]) -> bool:
+    *sections, key = keys
+    found: Tree | None = tree
+    for section in sections:
+        found = None if found is None else found.child(section)
+    return found is not None and found.child(key) is not None
 
 
 def _weight_files(tree: Tree) -> list[tuple[str | int, ...]]:

@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 
 from nasrestore.errors import SpecError
 from nasrestore.spec.data import DataSpec
+from nasrestore.spec.evaluate import EvaluateSpec
 from nasrestore.spec.expression import ExpressionError, is_expression, parse_expression
 from nasrestore.spec.recipe import (
-    EvaluateSpec,
     HyperSpec,
     LevelSpec,
     NamedSpec,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from nasrestore.errors import Location, SpecError, raise_all
 from nasrestore.spec.data import DataSpec
+from nasrestore.spec.evaluate import EvaluateSpec
 from nasrestore.spec.schema import Located, entry, read, spec_class
 from nasrestore.spec.source import Tree, tree_of
 from nasrestore.spec.space import check_format
@@ -303,16 +304,6 @@ class TrainSpec(PhaseSpec):
     weights: Literal["search", "fresh"] = entry(
         "search", key="from", doc="carry the searched weights over, or start anew"
     )
-
-
-@spec_class
-class EvaluateSpec(Located):
-    """How results are measured."""
-
-    protocols: list[str] = entry(
-        default_factory=lambda: ["prenet"], doc="metric protocols; the first is quoted"
-    )
-    limit: int | None = entry(None, least=1, doc="measure the first so many images")
 
 
 @spec_class

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nasrestore.data.images import read_image, write_image
-from nasrestore.engine.evaluate import Evaluation, Row, evaluate_folders, evaluate_pairs
+from nasrestore.engine.evaluate import evaluate_folders, evaluate_pairs
+from nasrestore.engine.evaluation import Evaluation, Row
 from nasrestore.engine.files import partners
 from nasrestore.errors import NasRestoreError
 

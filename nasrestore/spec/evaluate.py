@@ -1,0 +1,27 @@
+"""A recipe's ``evaluate``: how results are measured."""
+
+from __future__ import annotations
+
+from nasrestore.spec.schema import Located, entry, spec_class
+
+
+@spec_class
+class LpipsSpec(Located):
+    """Weights of LPIPS v0.1 with AlexNet, which is measured where they are named."""
+
+    heads: str = entry(doc="file of LPIPS's own weights, its authors' weights/v0.1/alex.pth")
+    alexnet: str | None = entry(
+        None,
+        doc="file of AlexNet's state dict; default: torchvision's, from its cache or downloaded",
+    )
+
+
+@spec_class
+class EvaluateSpec(Located):
+    """How results are measured."""
+
+    protocols: list[str] = entry(
+        default_factory=lambda: ["prenet"], doc="metric protocols; the first is quoted"
+    )
+    limit: int | None = entry(None, least=1, doc="measure the first so many images")
+    lpips: LpipsSpec | None = entry(None, doc="LPIPS beside them; of clips tLPIPS, too")
