@@ -51,9 +51,13 @@ def prepared(**values: object) -> Prepared:
 
 
 def random_run(place: Path, **values: object) -> RunFolder:
-    """A run of the first architecture, with random weights."""
+    """A run of the first architecture of the space of clips, with random weights."""
+    return random_run_of(place, prepared(precision="fp32", **values))
+
+
+def random_run_of(place: Path, found: Prepared) -> RunFolder:
+    """A run of the first architecture of a recipe's space, with random weights."""
     torch.manual_seed(3)
-    found = prepared(precision="fp32", **values)
     folder = create_run(place, "clips", resume=False, overwrite=False)
     write_recipe(folder, found, {})
     decisions = {c.name: [c.candidates[0]] for c in found.graph.choices}

@@ -162,7 +162,8 @@ def evaluate(
 
     Args:
         protocols: such as ``prenet``; default: the recipe's.
-        options: ``rainy`` and ``clean`` folders instead, ``device``, ``precision``.
+        options: ``rainy`` and ``clean`` folders instead, ``device``, ``precision``, and files of
+            weights as ``lpips={"heads": ..., "alexnet": ...}``, or ``lpips=False`` to leave it out.
     """
     from nasrestore.api.evaluate import evaluate as run_evaluate
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
 
+from nasrestore.assemble.lpips import check_lpips_files
 from nasrestore.assemble.prepare import prepare
 from nasrestore.cli import options
 from nasrestore.cli.describe import level_sentence, recipe_facts
@@ -76,6 +77,7 @@ def _without_plugins(error: SpecError) -> SpecError:
 def _facts(file: KnownFile, space: str | None) -> Facts:
     if file.kind == "recipe":
         prepared = prepare(file.path)
+        check_lpips_files(prepared.recipe.evaluate)
         facts = recipe_facts(prepared)
         return {**facts, **_space(prepared.graph)}
     if file.kind == "space":

@@ -1,16 +1,16 @@
-"""``nasrestore evaluate``: PSNR and SSIM of a run, or of anybody's results, by protocol."""
+"""``nasrestore evaluate``: PSNR, SSIM and LPIPS of a run, or of anybody's results, by protocol."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrestore import registry
 from nasrestore.api.phases import Options
 from nasrestore.cli import options
-from nasrestore.cli.output import print_json, print_table, say, title
+from nasrestore.cli.figures import print_summaries
+from nasrestore.cli.output import print_json, say
 from nasrestore.cli.progress import ProgressObserver
 from nasrestore.cli.report import report_after
 from nasrestore.errors import NasRestoreError
@@ -18,15 +18,15 @@ from nasrestore.graph import catalog  # noqa: F401  declares the protocols
 
 if TYPE_CHECKING:
     from nasrestore.api.evaluate import EvaluateResult
+    from nasrestore.assemble.lpips import GivenLpips
 
 EXAMPLE = """
 nasrestore evaluate runs/first --protocol prenet --protocol rgb
 nasrestore evaluate runs/first --rainy Rain100L/rainy --clean Rain100L/norain
 nasrestore evaluate --restored results --clean Rain100L/norain --csv results.csv
 nasrestore evaluate --restored results --clean clips/norain --sequences --protocol tmics
+nasrestore evaluate runs/first --lpips-heads alex.pth
 """
-
-Summary = Mapping[str, Any]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -52,9 +52,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--sequences", action="store_true", help=help_text)
     help_text = "with --restored: write a row for each image into this file"
     parser.add_argument("--csv", type=Path, metavar="FILE", help=help_text)
+    _add_lpips(parser)
     options.add_device(parser)
     options.add_precision(parser)
     options.add_json(parser)
+
+
+def _add_lpips(parser: ArgumentParser) -> None:
+    help_text = "measure LPIPS, of clips tLPIPS too, by its authors' weights/v0.1/alex.pth"
+    parser.add_argument("--lpips-heads", metavar="FILE", help=help_text)
+    help_text = "torchvision's AlexNet, which LPIPS reads; default: from its cache, or downloaded"
+    parser.add_argument("--lpips-alexnet", metavar="FILE", help=help_text)
+    help_text = "leave LPIPS out, where the recipe names its weights"
+    parser.add_argument("--no-lpips", action="store_true", help=help_text)
 
 
 def run(arguments: Namespace) -> int:
@@ -78,42 +88,61 @@ def run(arguments: Namespace) -> int:
 def _check(arguments: Namespace) -> None:
     """Refuses options that do not go together, and folders that are not there."""
     if arguments.restored is not None:
-        if arguments.clean is None:
-            raise NasRestoreError(
-                "--restored needs --clean: the images to compare with",
-                hint="two folders, the same file names",
-            )
-        if arguments.run is not None:
-            raise NasRestoreError(
-                f"a run ({arguments.run}) and --restored were both given",
-                hint="--restored measures a folder as it is, without any run",
-            )
-        lone = options.given(arguments, "device", "precision")
-        if lone:
-            raise NasRestoreError(
-                f"{lone[0]} has no effect with --restored: nothing is restored then",
-                hint="leave it out",
-            )
+        _check_with_restored(arguments)
     else:
-        if arguments.csv is not None:
-            raise NasRestoreError(
-                "--csv belongs to --restored; the figures of a run are written into its folder",
-                hint="leave it out, the end of the command says where",
-            )
-        if arguments.sequences:
-            raise NasRestoreError(
-                "--sequences belongs to --restored: what a run reads is known",
-                hint="leave it out",
-            )
-        if (arguments.rainy is None) != (arguments.clean is None):
-            raise NasRestoreError(
-                "--rainy and --clean belong together", hint="two folders, the same file names"
-            )
+        _check_with_run(arguments)
+    weights = options.given(arguments, "lpips_heads", "lpips_alexnet")
+    if arguments.no_lpips and weights:
+        raise NasRestoreError(
+            f"--no-lpips and {weights[0]} were both given", hint="leave one of them out"
+        )
     for name in ("restored", "rainy", "clean"):
         folder = getattr(arguments, name)
         if folder is not None and not folder.is_dir():
             found = "is not a folder" if folder.exists() else "is not there"
             raise NasRestoreError(f"--{name} {folder} {found}", hint="name a folder of images")
+
+
+def _check_with_restored(arguments: Namespace) -> None:
+    if arguments.clean is None:
+        raise NasRestoreError(
+            "--restored needs --clean: the images to compare with",
+            hint="two folders, the same file names",
+        )
+    if arguments.run is not None:
+        raise NasRestoreError(
+            f"a run ({arguments.run}) and --restored were both given",
+            hint="--restored measures a folder as it is, without any run",
+        )
+    computes = arguments.lpips_heads is not None
+    lone = options.given(arguments, "precision", *([] if computes else ["device"]))
+    if lone:
+        raise NasRestoreError(
+            f"{lone[0]} has no effect with --restored: nothing is restored then",
+            hint="leave it out",
+        )
+    if arguments.no_lpips:
+        raise NasRestoreError(
+            "--no-lpips has no effect with --restored: only --lpips-heads measures LPIPS there",
+            hint="leave it out",
+        )
+
+
+def _check_with_run(arguments: Namespace) -> None:
+    if arguments.csv is not None:
+        raise NasRestoreError(
+            "--csv belongs to --restored; the figures of a run are written into its folder",
+            hint="leave it out, the end of the command says where",
+        )
+    if arguments.sequences:
+        raise NasRestoreError(
+            "--sequences belongs to --restored: what a run reads is known",
+            hint="leave it out",
+        )
+    if (arguments.rainy is None) != (arguments.clean is None):
+        raise NasRestoreError(
+            "--rainy and --clean belong together", hint="two folders, the same file names"
+        )
 
 
 def _measured(arguments: Namespace, how: Options) -> EvaluateResult:
@@ -127,6 +156,9 @@ def _measured(arguments: Namespace, how: Options) -> EvaluateResult:
             rainy=arguments.rainy,
             csv=arguments.csv,
             sequences=arguments.sequences,
+            options=how,
+            lpips=_lpips(arguments),
+            device=arguments.device,
         )
     return evaluate(
         arguments.run,
@@ -136,7 +168,16 @@ def _measured(arguments: Namespace, how: Options) -> EvaluateResult:
         clean=arguments.clean,
         device=arguments.device,
         precision=arguments.precision,
+        lpips=_lpips(arguments),
     )
+
+
+def _lpips(arguments: Namespace) -> GivenLpips:
+    """The files of weights that were given; None: as the recipe says."""
+    if arguments.no_lpips:
+        return False
+    given = {"heads": arguments.lpips_heads, "alexnet": arguments.lpips_alexnet}
+    return {key: path for key, path in given.items() if path is not None} or None
 
 
 def _facts(result: EvaluateResult, report: Path | None) -> dict[str, Any]:
@@ -153,42 +194,3 @@ def _places(result: EvaluateResult, report: Path | None) -> dict[str, Path | Non
         sheet = result.run.pictures / f"{result.summaries[0]['split']}.png"
         picture = sheet if sheet.is_file() else None
     return {"csv": result.csv, "pictures": picture, "report": report}
-
-
-def print_summaries(summaries: Sequence[Summary]) -> None:
-    """A table of means by protocol, under the name of each data set."""
-    for data in dict.fromkeys((row["data"], row["split"]) for row in summaries):
-        title(f"{data[0]} ({data[1]})")
-        rows = [["protocol", "images", "PSNR before -> after", "SSIM before -> after", ""]]
-        for row in summaries:
-            if (row["data"], row["split"]) == data:
-                psnr = _change(row["psnr_before"], row["psnr_after"], "{:.2f}", " dB")
-                ssim = _change(row["ssim_before"], row["ssim_after"], "{:.4f}", "")
-                overlap = f"overlap: {row['overlap']}" if "overlap" in row else ""
-                rows.append([str(row["protocol"]), _count(row), psnr, ssim, overlap])
-        print_table(rows, heads=True)
-        steady = next((r for r in summaries if (r["data"], r["split"]) == data), {})
-        if "warping_after" in steady:
-            change = _change(steady["warping_before"], steady["warping_after"], "{:.6f}", "")
-            say(f"  warping error {change}; of the clean clips {steady['warping_clean']:.6f}")
-
-
-def _count(row: Summary) -> str:
-    """How many images; of clips how many frames in how many."""
-    clips = row.get("sequences")
-    if clips is None:
-        return str(row["images"])
-    return f"{row['images']} in {clips} clip{'s' * (clips != 1)}"
-
-
-def _change(before: float | str | None, after: float | str | None, style: str, unit: str) -> str:
-    """``25.10 -> 28.04 dB (+2.94)``; result files hold infinities as texts."""
-    values = [None if value is None else float(value) for value in (before, after)]
-    shown = ["-" if value is None else style.format(value) for value in values]
-    was, now = values
-    gain = "" if was is None or now is None else f" ({_signed(style, now - was)})"
-    return f"{' -> '.join(shown)}{unit}{gain}"
-
-
-def _signed(style: str, gain: float) -> str:
-    return f"{'+' if gain >= 0 else ''}{style.format(gain)}"

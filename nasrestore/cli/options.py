@@ -151,4 +151,5 @@ def add_json(parser: ArgumentParser) -> None:
 def given(arguments: argparse.Namespace, *names: str) -> list[str]:
     """Those of the named options that were given, as they are written."""
     values = vars(arguments)
-    return [f"--{'set' if n == 'overrides' else n}" for n in names if values[n] not in (None, [])]
+    written = {name: "set" if name == "overrides" else name.replace("_", "-") for name in names}
+    return [f"--{written[name]}" for name in names if values[name] not in (None, [])]

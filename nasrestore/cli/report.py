@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 
 from nasrestore.cli import options
 from nasrestore.cli.output import complain, print_json, say
+from nasrestore.report.measures import (
+    FIDELITY,
+    PERCEPTUAL,
+    WARPING,
+    Measure,
+    present,
+    which_lpips,
+)
 
 if TYPE_CHECKING:
     from nasrestore.api.run import RunLike
@@ -42,15 +50,27 @@ def _figures(run: Path) -> list[str]:
     result = read_result(RunFolder(run))
     if "protocol" not in result:
         return []
-    psnr, ssim = (
-        [float(result[f"{name}_{when}"]) for when in ("before", "after")]
-        for name in ("psnr", "ssim")
-    )
+    tested = [
+        row
+        for row in result.get("evaluations") or ()
+        if (row.get("split"), row.get("protocol")) == ("test", result["protocol"])
+    ]
+    latest = {**(tested[-1] if tested else {}), **result}
+    measures = [*FIDELITY, *present([latest], (*PERCEPTUAL, WARPING))]
     return [
         f"test images, protocol {result['protocol']}:",
-        f"  PSNR {psnr[0]:.2f} dB before, {psnr[1]:.2f} dB after ({psnr[1] - psnr[0]:+.2f})",
-        f"  SSIM {ssim[0]:.4f} before, {ssim[1]:.4f} after ({ssim[1] - ssim[0]:+.4f})",
+        *(_figure(measure, *measure.of(latest)) for measure in measures),
+        *(f"  {sentence}" for sentence in which_lpips([latest])),
     ]
+
+
+def _figure(measure: Measure, before: float | str | None, after: float | str | None) -> str:
+    if before is None or after is None:
+        return f"  {measure.name} was not measured"
+    was, now = float(before), float(after)
+    shown = [f"{value:.{measure.places}f} {measure.unit}".rstrip() for value in (was, now)]
+    gain = f"{now - was:+.{measure.places}f}"
+    return f"  {measure.name} {shown[0]} before, {shown[1]} after ({gain})"
 
 
 def write_report(run: RunLike) -> Path:

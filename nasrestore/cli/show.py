@@ -12,7 +12,7 @@ from nasrestore.assemble.prepare import Prepared, prepare
 from nasrestore.cli import options
 from nasrestore.cli.decisions import genotype_facts, print_genotype
 from nasrestore.cli.describe import Facts, print_recipe, print_space, recipe_facts, space_facts
-from nasrestore.cli.evaluate import print_summaries
+from nasrestore.cli.figures import print_summaries
 from nasrestore.cli.kinds import (
     KnownFile,
     description_of,

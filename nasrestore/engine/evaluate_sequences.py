@@ -14,7 +14,7 @@ from nasrestore.data.clip_layouts import open_clip_folders
 from nasrestore.data.clips import Clip, frames_of
 from nasrestore.data.frames import FrameFolder
 from nasrestore.engine.evaluate import chosen_protocols, measured, rows_of
-from nasrestore.engine.evaluation import TLPIPS_COLUMNS, Evaluation, Row
+from nasrestore.engine.evaluation import Evaluation, Row
 from nasrestore.engine.perception import Perception, check_sizes
 from nasrestore.errors import NasRestoreError
 from nasrestore.metrics.protocol import Protocol
@@ -129,7 +129,7 @@ class _ClipRows:
         for row in rows_of(identity, before, after, seen):
             first = number == self.counted[row.protocol].start
             # the frame before may count under another protocol alone
-            yield replace(row, **dict.fromkeys(TLPIPS_COLUMNS)) if first else row
+            yield replace(row, tlpips_before=None, tlpips_after=None) if first else row
 
 
 def _evaluation(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nasrestore.data.images import from_tensor, to_tensor
 from nasrestore.errors import NasRestoreError
-from nasrestore.metrics.perceptual import NAME, SMALLEST_SIDE, WITHOUT, Lpips
+from nasrestore.metrics.perceptual import NAME, SMALLEST_SIDE, TOO_SMALL, Lpips
 
 SHOWN_NAMES = 3
 
@@ -119,7 +119,7 @@ def check_sizes(sizes: Iterable[tuple[str, tuple[int, int]]]) -> None:
         raise NasRestoreError(
             f"{NAME} needs {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels (height x width), and "
             f"{len(small)} of {len(sizes)} are smaller: {', '.join(names)}{more}",
-            hint=f"measure larger ones, {WITHOUT}",
+            hint=TOO_SMALL,
         )
 
 

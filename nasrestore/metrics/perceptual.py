@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from nasrestore.errors import NasRestoreError
 from nasrestore.metrics.fidelity import check_comparable
 from nasrestore.ops.pretrained import Pretrained
+from nasrestore.spec.evaluate import ALEXNET_FILE, LPIPS_WAYS_OUT, WITHOUT_LPIPS
 
 NAME = "LPIPS v0.1 (AlexNet)"
 SMALLEST_SIDE = 31  # one pixel is left of it at the fifth convolution
+TOO_SMALL = f"measure larger images, {WITHOUT_LPIPS}"
 EPSILON = 1e-10  # under the norm of a pixel's features
 
 # LPIPS reads images in [-1, 1] and standardises them by these, which are ImageNet's there.
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 
-ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 HEADS_FILE = "lpips_v0.1_alex.pth"
 PUBLISHED = {"alexnet": "7be5be79", "heads": "df73285e"}  # how the SHA-256 of both files begins
 
@@ -61,21 +62,8 @@ def _alexnet_url() -> str:
     return url
 
 
-WITHOUT = "or leave LPIPS out (evaluate.lpips=null, or --no-lpips)"
-BACKBONE_WEIGHTS = Pretrained(
-    "AlexNet",
-    ALEXNET_FILE,
-    _alexnet_url,
-    f"give a path to {ALEXNET_FILE} (in a recipe evaluate.lpips.alexnet=FILE, or --lpips-alexnet "
-    f"FILE), {WITHOUT}",
-)
-HEAD_WEIGHTS = Pretrained(
-    "LPIPS",
-    HEADS_FILE,
-    None,
-    "give a path to its authors' weights/v0.1/alex.pth (in a recipe evaluate.lpips.heads=FILE, or "
-    f"--lpips-heads FILE), {WITHOUT}",
-)
+BACKBONE_WEIGHTS = Pretrained("AlexNet", ALEXNET_FILE, _alexnet_url, LPIPS_WAYS_OUT["alexnet"])
+HEAD_WEIGHTS = Pretrained("LPIPS", HEADS_FILE, None, LPIPS_WAYS_OUT["heads"])
 
 
 class AlexNetFeatures(nn.Module):
@@ -210,5 +198,5 @@ def _check_size(image: Tensor) -> None:
         raise NasRestoreError(
             f"{NAME} got {height}x{width} pixels (height x width), "
             f"it needs at least {SMALLEST_SIDE}x{SMALLEST_SIDE}",
-            hint="measure larger images, or leave it out",
+            hint=TOO_SMALL,
         )

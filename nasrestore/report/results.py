@@ -8,6 +8,14 @@ from typing import Any
 from nasrestore.graph.ir import Choice, SearchGraph
 from nasrestore.report.boxes import Decisions, Strengths
 from nasrestore.report.html import Cell, Markup, section, table, text
+from nasrestore.report.measures import (
+    FIDELITY,
+    PERCEPTUAL,
+    WARPING,
+    Measure,
+    present,
+    which_lpips,
+)
 from nasrestore.search.health.finding import Finding, ordered
 
 ARROW = "→"
@@ -44,20 +52,33 @@ def headline(result: Mapping[str, Any]) -> str:
 
 def evaluations(result: Mapping[str, Any]) -> str:
     """Every evaluation, in the order in which they were made."""
-    head = ["data", "split", "protocol", "images", "PSNR before", "after", "gain"]
-    head += ["SSIM before", "after", "gain"]
+    entries = list(result.get("evaluations") or ())
+    measures = [*FIDELITY, *present(entries, (*PERCEPTUAL, WARPING))]
+    head = ["data", "split", "protocol", "images"]
+    for measure in measures:
+        head += [f"{measure.name} before", "after", "gain"]
     rows: list[list[Cell]] = []
-    for entry in result.get("evaluations") or ():
+    for entry in entries:
         row: list[Cell] = [_said(entry.get(key)) for key in ("data", "split", "protocol", "images")]
         if "overlap" in entry:
             row[1] = f"{row[1]} (overlap: {entry['overlap']})"
-        for name, places in (("psnr", 2), ("ssim", 4)):
-            before, after = entry.get(f"{name}_before"), entry.get(f"{name}_after")
-            row += [decimal(before, places), decimal(after, places), gain(before, after, places)]
+        for measure in measures:
+            figures, places = measure.of(entry), measure.places
+            row += [*(decimal(figure, places) for figure in figures), gain(*figures, places)]
         rows.append(row)
-    note = "<p class='muted'>PSNR in dB; figures of different protocols cannot be compared.</p>"
-    shown = table(rows, head, range(3, 10))
-    return section("Results", shown, note if rows else "")
+    shown = table(rows, head, range(3, len(head)))
+    return section("Results", shown, *(_notes(entries, measures) if rows else ()))
+
+
+def _notes(entries: Iterable[Mapping[str, Any]], measures: Iterable[Measure]) -> list[str]:
+    """What the figures are, below their table."""
+    sentences = ["PSNR in dB; figures of different protocols cannot be compared."]
+    sentences += [f"{sentence}." for sentence in which_lpips(entries)]
+    if WARPING in measures:
+        of_clean = {entry["warping_clean"] for entry in entries if "warping_clean" in entry}
+        shown = ", ".join(decimal(figure, WARPING.places) for figure in sorted(of_clean))
+        sentences.append(f"Warping error of the clean clips: {shown}; it is no fidelity.")
+    return [f'<p class="muted">{text(sentence)}</p>' for sentence in sentences]
 
 
 def decimal(value: object, places: int) -> str:

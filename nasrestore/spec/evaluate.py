@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from nasrestore.spec.schema import Located, entry, spec_class
 
+ALEXNET_FILE = "alexnet-owt-7be5be79.pth"  # as torchvision publishes it
+WITHOUT_LPIPS = "or leave LPIPS out (evaluate.lpips=null, or --no-lpips)"
+LPIPS_WAYS_OUT = {
+    key: f"give a path to {file} (in a recipe evaluate.lpips.{key}=FILE, or --lpips-{key} FILE), "
+    + WITHOUT_LPIPS
+    for key, file in (
+        ("heads", "its authors' weights/v0.1/alex.pth"),
+        ("alexnet", f"torchvision's {ALEXNET_FILE}"),
+    )
+}
+
 
 @spec_class
 class LpipsSpec(Located):

@@ -78,8 +78,44 @@ def test_anybodys_results_are_measured_without_a_run(
     assert done.status == 0
     assert recorder.arguments == (Path("restored"), Path("clean"))
     wanted = {"protocols": [], "rainy": None, "csv": Path("r.csv"), "sequences": False}
-    assert recorder.options == wanted
+    assert {key: recorder.options[key] for key in wanted} == wanted
+    assert recorder.options["lpips"] is None and recorder.options["device"] is None
     assert "- -> 28.25 dB" in done.out and "csv: r.csv" in done.out
+
+
+def test_weights_of_lpips_are_handed_on(
+    call: Call, stand_in: StandIn, run_folder: RunFolder
+) -> None:
+    recorder = stand_in("api.evaluate.evaluate", evaluated(run_folder, Path("x.csv")))
+    call("evaluate", "--lpips-alexnet", "b.pth")
+    assert recorder.options["lpips"] == {"alexnet": "b.pth"}
+    call("evaluate", "--no-lpips")
+    assert recorder.options["lpips"] is False
+    recorder = stand_in("api.evaluate.evaluate_folders", evaluated(None, None))
+    for name in ("restored", "clean"):
+        Path(name).mkdir()
+    folders = ("--restored", "restored", "--clean", "clean")
+    call("evaluate", *folders, "--lpips-heads", "a.pth", "--device", "cpu")
+    assert recorder.options["lpips"] == {"heads": "a.pth"} and recorder.options["device"] == "cpu"
+
+
+def test_evaluate_prints_which_lpips_it_is(
+    call: Call, stand_in: StandIn, run_folder: RunFolder
+) -> None:
+    result = evaluated(run_folder, run_folder.path / "x.csv")
+    named = {"lpips": "LPIPS v0.1 (AlexNet)", "lpips_weights": {"alexnet": "12ab", "heads": "34cd"}}
+    figures = {"lpips_before": 0.25, "lpips_after": 0.125, "tlpips_before": None, **named}
+    result.summaries[0].update(figures, tlpips_after=0.0625)
+    stand_in("api.evaluate.evaluate", result)
+    lines = call("evaluate").out.splitlines()
+    assert "LPIPS before -> after" in lines[1] and "tLPIPS before -> after" in lines[1]
+    assert "0.2500 -> 0.1250 (-0.1250)  - -> 0.06250" in lines[2]
+    assert lines[3].rstrip().endswith("- -> -")  # the other protocol, measured without
+    assert (
+        lines[4]
+        .strip()
+        .startswith("LPIPS is LPIPS v0.1 (AlexNet) with weights alexnet 12ab, heads 34cd")
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,6 +126,8 @@ def test_anybodys_results_are_measured_without_a_run(
         (["--restored", "a", "--clean", "b", "--device", "cpu"], "--device has no effect"),
         (["--restored", "a", "--clean", "b", "--precision", "bf16"], "--precision has no effect"),
         (["--csv", "x.csv"], "--csv belongs to --restored"),
+        (["--restored", "a", "--clean", "b", "--no-lpips"], "--no-lpips has no effect"),
+        (["--no-lpips", "--lpips-heads", "a"], "--no-lpips and --lpips-heads were both given"),
         (["--rainy", "a"], "--rainy and --clean belong together"),
         (["--rainy", "a", "--clean", "b"], "--rainy a is not there"),
         (["--protocol", "prnet"], "unknown metric 'prnet'"),
@@ -261,7 +299,16 @@ def test_report_writes_the_page(call: Call, page: Recorder, run_folder: RunFolde
 def test_report_says_the_figures(call: Call, page: Recorder, run_folder: RunFolder) -> None:
     figures = {"psnr_before": 20.0, "psnr_after": 26.5, "ssim_before": 0.7, "ssim_after": "nan"}
     update_result(run_folder, protocol="prenet", **figures)
-    assert "PSNR 20.00 dB before, 26.50 dB after (+6.50)" in call("report").out
+    out = call("report").out
+    assert "PSNR 20.00 dB before, 26.50 dB after (+6.50)" in out and "LPIPS" not in out
+    named = {"lpips": "LPIPS v0.1 (AlexNet)", "lpips_weights": {"alexnet": "12ab", "heads": "34cd"}}
+    entry = {"data": "a", "split": "test", "protocol": "prenet", **figures, **named}
+    entry |= {"lpips_before": 0.5, "lpips_after": 0.25, "tlpips_before": None, "tlpips_after": None}
+    others = [{**entry, "split": "given"}, {**entry, "protocol": "rgb"}]
+    update_result(run_folder, evaluations=[*others, {**entry, "lpips_after": 0.125}, *others])
+    out = call("report").out
+    assert "LPIPS 0.5000 before, 0.1250 after (-0.3750)" in out and "alexnet 12ab" in out
+    assert "tLPIPS was not measured" in out
 
 
 @pytest.mark.parametrize("error", [NasRestoreError("no room"), ZeroDivisionError("no room")])

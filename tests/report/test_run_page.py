@@ -154,6 +154,25 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert len([tag for tag, _ in page.tags if tag == "svg"]) == 1
 
 
+def test_measures_beyond_psnr_and_ssim_are_shown_where_they_are(tmp_path: Path) -> None:
+    plain = Page(run_page(whole_run(tmp_path / "plain")))
+    assert not {"LPIPS before", "tLPIPS before", "warping error before"} & set(plain.texts)
+    named = {"lpips": "LPIPS v0.1 (AlexNet)", "lpips_weights": {"alexnet": "12ab", "heads": "34cd"}}
+    learned = {"lpips_before": 0.5, "lpips_after": 0.125, **named}
+    steady = {"warping_before": 0.25, "warping_after": 0.125, "warping_clean": 0.0625}
+    run = whole_run(tmp_path)
+    update_result(run, evaluations=[EVALUATION, {**EVALUATION, **learned, **steady}])
+    page = Page(run_page(run))
+    assert "LPIPS before" in page.texts and "tLPIPS before" not in page.texts
+    for text in ("0.5000", "0.1250", "\N{MINUS SIGN}0.3750", "0.250000"):
+        assert text in page.texts, text
+    assert "LPIPS is LPIPS v0.1 (AlexNet) with weights alexnet 12ab, heads 34cd" in page.text
+    assert "Warping error of the clean clips: 0.062500" in page.text
+    update_result(run, evaluations=[{**EVALUATION, **learned, "tlpips_after": 0.0625}])
+    page = Page(run_page(run))
+    assert "tLPIPS before" in page.texts and "0.06250" in page.texts
+
+
 def test_a_page_refers_to_nothing_outside(tmp_path: Path) -> None:
     html = run_page(whole_run(tmp_path), rdmc(), PAPER, strengths())
     page = Page(html)
