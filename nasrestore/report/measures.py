@@ -45,4 +45,4 @@ def which_lpips(rows: Iterable[Summary]) -> list[str]:
 
 def _lpips_of(row: Summary) -> str:
     weights = ", ".join(f"{part} {digest}" for part, digest in row["lpips_weights"].items())
-    return f"LPIPS is {row['lpips']} with weights {weights}; lower is nearer to the clean images"
+    return f"{row['lpips']}, weights {weights}: lower is nearer to the clean images"

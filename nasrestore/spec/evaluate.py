@@ -10,7 +10,7 @@ LPIPS_WAYS_OUT = {
     key: f"give a path to {file} (in a recipe evaluate.lpips.{key}=FILE, or --lpips-{key} FILE), "
     + WITHOUT_LPIPS
     for key, file in (
-        ("heads", "its authors' weights/v0.1/alex.pth"),
+        ("heads", "LPIPS's own weights, which its authors publish as weights/v0.1/alex.pth"),
         ("alexnet", f"torchvision's {ALEXNET_FILE}"),
     )
 }

@@ -31,6 +31,7 @@ QUICK = (
     (2, ["evaluate"]),
     (2, ["evaluate", "--protocol", "prnet"]),
     (2, ["evaluate", "--restored", "a", "--clean", "b"]),
+    (2, ["evaluate", "--restored", ".", "--clean", ".", "--lpips-heads", "no-such-file"]),
     (2, ["restore", "missing.png", "--out", "restored"]),
     (2, ["restore", "clip.mp4", "--out", "restored"]),
     (0, ["synthesize", "--help"]),

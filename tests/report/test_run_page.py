@@ -166,7 +166,7 @@ def test_measures_beyond_psnr_and_ssim_are_shown_where_they_are(tmp_path: Path) 
     assert "LPIPS before" in page.texts and "tLPIPS before" not in page.texts
     for text in ("0.5000", "0.1250", "\N{MINUS SIGN}0.3750", "0.250000"):
         assert text in page.texts, text
-    assert "LPIPS is LPIPS v0.1 (AlexNet) with weights alexnet 12ab, heads 34cd" in page.text
+    assert "LPIPS v0.1 (AlexNet), weights alexnet 12ab, heads 34cd" in page.text
     assert "Warping error of the clean clips: 0.062500" in page.text
     update_result(run, evaluations=[{**EVALUATION, **learned, "tlpips_after": 0.0625}])
     page = Page(run_page(run))
