@@ -204,7 +204,8 @@ def synthesize(
         sequences: a folder is a clip; its images are the frames.
         clips: frames of the clips that a moving camera makes of photographs.
         size: height and width of those frames; default: three quarters of the photograph.
-        rain: fields of :class:`nasrestore.data.rain.RainModel` to change, such as ``density=0.3``.
+        rain: what is not the preset's, such as ``density=0.3`` or ``direction=(-10, 10)``; also fields
+            of :class:`nasrestore.data.rain.RainModel`.
 
     Raises:
         NasRestoreError: something given is wrong; nothing was written.

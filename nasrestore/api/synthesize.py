@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.clean_sources import Photo, Source
 from nasrestore.errors import NasRestoreError
 from nasrestore.registry import did_you_mean
+from nasrestore.spec.rain import RAIN_KINDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from nasrestore.data.rain import RainModel
 
 Progress = Callable[[int, int | None], None]
-MODELS = ("additive", "auxiliary")
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Synthesis:
 
 
 def rain_model(preset: str = "mixed", **changes: Any) -> RainModel:
-    """A preset with fields of :class:`nasrestore.data.rain.RainModel` changed.
+    """A preset with some of it changed, as :func:`nasrestore.data.rain.rain_like` takes it.
 
     Raises:
         NasRestoreError: an unknown preset, a value outside its limits.
     """
-    from nasrestore.data.rain import PRESETS
+    from nasrestore.data.rain import PRESETS, rain_like
 
     if preset not in PRESETS:
         raise NasRestoreError(f"unknown rain {preset!r}", hint=did_you_mean(preset, PRESETS))
-    return replace(PRESETS[preset], **changes)
+    return rain_like(preset, **changes)
 
 
 def auxiliary_rain(model: str) -> AuxiliaryRain | None:
@@ -60,8 +60,10 @@ def auxiliary_rain(model: str) -> AuxiliaryRain | None:
     """
     from nasrestore.data.auxiliary_rain import AuxiliaryRain
 
-    if model not in MODELS:
-        raise NasRestoreError(f"unknown model of rain {model!r}", hint=did_you_mean(model, MODELS))
+    if model not in RAIN_KINDS:
+        raise NasRestoreError(
+            f"unknown model of rain {model!r}", hint=did_you_mean(model, RAIN_KINDS)
+        )
     return AuxiliaryRain() if model == "auxiliary" else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nasrestore.assemble.images import rain_of
+from nasrestore.assemble.rain import Rain, rain_of
 from nasrestore.data.clip_layouts import (
     ClipPairSet,
     has_clip_subset,
@@ -19,7 +19,6 @@ from nasrestore.data.clip_layouts import (
 from nasrestore.data.clip_sources import CleanSource, MovedPhotograph, clean_clips
 from nasrestore.data.clipset import ClipSet
 from nasrestore.data.layouts import Subset
-from nasrestore.data.rain import PRESETS
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.ops.flow import NO_FLOW, OpticalFlow
@@ -84,7 +83,7 @@ def training_clips(recipe: RecipeSpec, notes: list[str]) -> tuple[str, ClipData]
             "synthetic rain; --set data.root=FOLDER takes your own clips"
         )
         moved = _moved(photographs, recipe)
-        return f"moved sample photographs, {rain_of(data)} rain", moved
+        return f"moved sample photographs, {rain_of(data).called()}", moved
     return _in_folder(data.root, data.layout, "train", recipe, notes)
 
 
@@ -117,6 +116,7 @@ def clip_set(
     recipe: RecipeSpec,
     window: int,
     *,
+    rain: Rain,
     variants: int,
     recolour: bool,
     device: torch.device,
@@ -139,7 +139,8 @@ def clip_set(
         return ClipSet.from_pairs(source.select(wanted), **settings)
     return ClipSet.with_rain(
         [clip for clip in source if clip.identity in wanted],
-        PRESETS[rain_of(recipe.data)],
+        rain.model,
+        auxiliary=rain.auxiliary,
         variants=variants,
         recolour=recolour,
         seed=recipe.seed,
@@ -171,17 +172,16 @@ def _in_folder(
     root: str, layout: str, subset: Subset, recipe: RecipeSpec, notes: list[str]
 ) -> tuple[str, ClipData]:
     name, rain = Path(root).name, rain_of(recipe.data)
+    synthetic = rain.called("synthetic rain")
     if layout == "photographs":
         photographs = clean_folder(root)
-        notes.append(
-            f"a camera moves over {len(photographs)} photographs in {root}, {rain} synthetic rain"
-        )
-        return f"moved photographs ({name}), {rain} rain", _moved(photographs, recipe)
+        notes.append(f"a camera moves over {len(photographs)} photographs in {root}, {synthetic}")
+        return f"moved photographs ({name}), {rain.called()}", _moved(photographs, recipe)
     if layout == "clean_clips":
         found = tuple(clean_clips(root))
         count = f"{len(found)} clean clip{'s' * (len(found) != 1)}"
-        notes.append(f"{count} in {root}, {rain} synthetic rain")
-        return f"clean clips ({name}), {rain} rain", found
+        notes.append(f"{count} in {root}, {synthetic}")
+        return f"clean clips ({name}), {rain.called()}", found
     below = subset if has_clip_subset(Path(root), subset) else None
     pairs = open_clips(root, layout, below)
     notes += pairs.notes

@@ -20,7 +20,8 @@ from nasrestore.assemble.clips import (
     testing_clips,
     training_clips,
 )
-from nasrestore.assemble.images import rain_of, testing_images, training_images
+from nasrestore.assemble.images import testing_images, training_images
+from nasrestore.assemble.rain import Rain, rain_of
 from nasrestore.assemble.scenes import TRAINED, Scenes, compared_by_looks, not_looked_for
 from nasrestore.data.clip_layouts import ClipPairSet
 from nasrestore.data.clip_patches import ClipStream
@@ -29,7 +30,6 @@ from nasrestore.data.imageset import ImageSet
 from nasrestore.data.layouts import PairSet
 from nasrestore.data.leaks import Leak, named
 from nasrestore.data.patches import PatchStream
-from nasrestore.data.rain import PRESETS
 from nasrestore.data.samples import Photograph
 from nasrestore.data.split import split_identities
 from nasrestore.errors import NasRestoreError, RunStopped
@@ -56,7 +56,8 @@ class Splits:
     Attributes:
         name: what the training images are, for results.
         test_name: what the test images are.
-        digest: hash of the content of all images, once :meth:`leaks` has seen them.
+        digest: hash of the content of all clean images and of what their rain has of its own, once
+            :meth:`leaks` has seen them.
         notes: sentences for the user.
         members: for each split its clean scenes.
     """
@@ -77,8 +78,12 @@ class Splits:
 
     @cached_property
     def _decoded(self) -> Images:
-        variants = _variants(self._recipe.data)
+        variants = self._rain.variants
         return self._image_set(self._training, self._trained(), variants, "training")
+
+    @cached_property
+    def _rain(self) -> Rain:
+        return rain_of(self._recipe.data)
 
     @property
     def all(self) -> Images:
@@ -97,6 +102,11 @@ class Splits:
     def test(self) -> Images:
         """Images in neither: nothing may be decided by them."""
         return self._image_set(self._testing, self.members["test"], TEST_VARIANTS, "test")
+
+    @property
+    def _rained(self) -> bool:
+        """Whether any images are put in rain here."""
+        return _synthetic(self._training) or _synthetic(self._testing)
 
     def image_set(self, split: str) -> Images:
         """The images of ``train``, ``validation``, ``all`` (both) or ``test``."""
@@ -151,7 +161,8 @@ class Splits:
             )
         used = [scene for scene in training if scene.identity in self._trained()]
         contents = [(s.identity, content) for s in (*used, *testing) for content in s.contents]
-        self.digest = hashlib.sha256(repr(sorted(contents)).encode()).hexdigest()[:16]
+        told = [*sorted(contents), *(self._rain.otherwise if self._rained else ())]
+        self.digest = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
         return leaks
 
     def _deal(self, scenes: Scenes) -> None:
@@ -235,13 +246,15 @@ class Splits:
         if self._device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self._device)
             device, limit = self._device, min(limit, free // 4)
-        recolour = part == "training" and _recolour(self._recipe.data)
+        rain = self._rain
+        recolour = part == "training" and rain.recolour
         if self._reading is not None:
             clips = clip_set(
                 source,
                 set(members),
                 self._recipe,
                 self._reading.frames,
+                rain=rain,
                 variants=variants,
                 recolour=recolour,
                 device=device,
@@ -258,7 +271,8 @@ class Splits:
         wanted = set(members)
         return ImageSet.with_rain(
             [photograph for photograph in source if photograph.identity in wanted],
-            PRESETS[rain_of(self._recipe.data)],
+            rain.model,
+            auxiliary=rain.auxiliary,
             variants=variants,
             recolour=recolour,
             seed=self._recipe.seed,
@@ -298,14 +312,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(ordered[:3]) + more
 
 
-def _recolour(data: DataSpec) -> bool:
-    return data.rain is not None and data.rain.recolour
-
-
-def _variants(data: DataSpec) -> int:
-    return 4 if data.rain is None else data.rain.variants
-
-
 def open_splits(
     recipe: RecipeSpec,
     device: torch.device,
@@ -333,6 +339,9 @@ def open_splits(
         testing = testing_clips(recipe, notes)
         notes += flow_notes(reads)
     test_name = name if testing is None else _test_name(data, name)
+    otherwise = rain_of(data).otherwise
+    if otherwise and not _synthetic(training) and (testing is None or not _synthetic(testing)):
+        notes.append(f"data.rain ({', '.join(otherwise)}) has no effect: all images are pairs")
     scenes = _scenes(training)
     if data.limit is not None:
         scenes = scenes[: data.limit]
@@ -358,6 +367,11 @@ def _scenes(source: Source) -> list[str]:
     if isinstance(source, (PairSet, ClipPairSet)):
         return source.identities
     return [scene.identity for scene in source]
+
+
+def _synthetic(source: Source) -> bool:
+    """Whether its images are clean ones, and put in rain here."""
+    return isinstance(source, tuple)
 
 
 def _test_name(data: DataSpec, training: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nasrestore.assemble.rain import rain_of
 from nasrestore.data.layouts import SUBSET_FOLDERS, PairSet, Subset, open_pairs
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
 from nasrestore.spec.data import DataSpec
@@ -28,11 +29,12 @@ def training_images(data: DataSpec, notes: list[str]) -> tuple[str, Images]:
             f"no data.root: using {len(found)} sample photographs with synthetic rain ({names}); "
             "--set data.root=FOLDER takes your own"
         )
-        return f"sample photographs, {rain_of(data)} rain", found
+        return f"sample photographs, {rain_of(data).called()}", found
     if data.layout == "photographs":
         found = tuple(clean_folder(data.root))
-        notes.append(f"{len(found)} photographs in {data.root}, {rain_of(data)} synthetic rain")
-        return f"photographs ({Path(data.root).name}), {rain_of(data)} rain", found
+        rain = rain_of(data)
+        notes.append(f"{len(found)} photographs in {data.root}, {rain.called('synthetic rain')}")
+        return f"photographs ({Path(data.root).name}), {rain.called()}", found
     pairs = _open_pairs(data.root, data.layout, "train")
     notes += pairs.notes
     return f"{pairs.layout} ({Path(data.root).name})", pairs
@@ -60,8 +62,3 @@ def _has(root: str, subset: Subset) -> bool:
 def _open_pairs(root: str, layout: str, subset: Subset) -> PairSet:
     """The subset below a folder where there is one, else the folder itself."""
     return open_pairs(root, layout=layout, subset=subset if _has(root, subset) else None)
-
-
-def rain_of(data: DataSpec) -> str:
-    """The preset of synthetic rain."""
-    return "mixed" if data.rain is None else data.rain.preset

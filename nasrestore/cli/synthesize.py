@@ -10,6 +10,7 @@ from nasrestore.cli.output import print_json, say
 from nasrestore.cli.progress import ProgressObserver
 from nasrestore.cli.stopping import Stopped, terminable
 from nasrestore.errors import NasRestoreError
+from nasrestore.spec.rain import QUANTITIES, RAIN_KINDS
 
 EXAMPLE = """
 nasrestore synthesize photos/ --out pairs --preset heavy --seed 1
@@ -17,15 +18,6 @@ nasrestore synthesize photos/ --out clips --clips 30 --model auxiliary
 nasrestore synthesize clean/ --sequences --out clips --direction -10:10
 nasrestore synthesize clean.mp4 --out clips --density 0.3 --accumulation 0.1
 """
-
-FIELDS = {  # option: field of the model, and what it is
-    "density": ("density", "streaks over a pixel on average"),
-    "direction": ("angle", "degrees from vertical, above 0 to the right"),
-    "length": ("length", "of the nearest streaks, pixels"),
-    "intensity": ("intensity", "brightness that the nearest streaks add, 0 to 1"),
-    "blur": ("blur", "of the rain, standard deviation in pixels"),
-    "accumulation": ("accumulation", "share of a veil in the picture, 0 to 1"),
-}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -35,12 +27,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=help_text)
     help_text = "light, medium, heavy or mixed; default: mixed"
     parser.add_argument("--preset", default="mixed", metavar="NAME", help=help_text)
-    for name, (_, help_text) in FIELDS.items():
-        parser.add_argument(f"--{name}", type=_span, metavar="X[:Y]", help=help_text)
+    for name, quantity in QUANTITIES.items():
+        parser.add_argument(f"--{name}", type=_span, metavar="X[:Y]", help=quantity.doc)
     help_text = "additive, or auxiliary: with the blurred second kind of streaks of TMICS's Eq. 1"
     parser.add_argument(
         "--model",
-        type=options.one_of("additive", "auxiliary"),
+        type=options.one_of(*RAIN_KINDS),
         default="additive",
         metavar="MODEL",
         help=help_text,
@@ -77,9 +69,10 @@ def run(arguments: Namespace) -> int:
     from nasrestore.api.clean_sources import plan
     from nasrestore.api.synthesize import auxiliary_rain, rain_model, synthesize
 
-    given = {name: getattr(arguments, name) for name in FIELDS}
-    changes = {FIELDS[name][0]: value for name, value in given.items() if value is not None}
-    rain = rain_model(arguments.preset, **changes)
+    given = {name: getattr(arguments, name) for name in QUANTITIES}
+    rain = rain_model(
+        arguments.preset, **{name: span for name, span in given.items() if span is not None}
+    )
     sources = plan(
         arguments.clean,
         arguments.out,

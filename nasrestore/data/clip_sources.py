@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from nasrestore.data.augment import recoloured
+from nasrestore.data.auxiliary_rain import AuxiliaryRain
 from nasrestore.data.camera import moved
 from nasrestore.data.clips import (
     Clip,
@@ -166,6 +167,7 @@ class RainyClip:
     seed: int
     variant: int = 0
     recolour: bool = False
+    auxiliary: AuxiliaryRain | None = None
 
     @property
     def identity(self) -> str:
@@ -195,7 +197,8 @@ class RainyClip:
                 yield frame
 
     def rainy(self, clean: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        rain = RainClip(*self.size(), self.model, _words(self.seed, self.identity, 2, self.variant))
+        words = _words(self.seed, self.identity, 2, self.variant)
+        rain = RainClip(*self.size(), self.model, words, auxiliary=self.auxiliary)
         for time, frame in enumerate(clean):
             rainy = rain.over(frame.astype(np.float32) / np.float32(255), time)
             yield np.rint(rainy * 255).astype(np.uint8)

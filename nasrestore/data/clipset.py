@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nasrestore.data.auxiliary_rain import AuxiliaryRain
 from nasrestore.data.clip_layouts import ClipPairSet
 from nasrestore.data.clip_sources import CleanSource, ClipSource, PairedClip, RainyClip
 from nasrestore.data.clip_store import ClipStore, StoreError
@@ -96,6 +97,7 @@ class ClipSet:
         clean: Iterable[CleanSource],
         model: RainModel,
         *,
+        auxiliary: AuxiliaryRain | None = None,
         variants: int = 1,
         recolour: bool = False,
         seed: int = 0,
@@ -103,7 +105,7 @@ class ClipSet:
     ) -> ClipSet:
         """Clean clips, each ``variants`` times in synthetic rain; see :class:`ClipSet`."""
         sources = [
-            RainyClip(source, model, seed, variant, recolour)
+            RainyClip(source, model, seed, variant, recolour, auxiliary)
             for source in clean
             for variant in range(variants)
         ]

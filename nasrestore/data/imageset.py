@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from nasrestore.data.augment import recoloured
+from nasrestore.data.auxiliary_rain import AuxiliaryRain, add_auxiliary_rain
 from nasrestore.data.files import Failures
 from nasrestore.data.images import image_size, to_eight_bit, with_channels
 from nasrestore.data.layouts import PairSet
@@ -84,6 +85,7 @@ class RainSource:
     seed: int
     variant: int
     recolour: bool = False
+    auxiliary: AuxiliaryRain | None = None
 
     @property
     def identity(self) -> str:
@@ -101,7 +103,11 @@ class RainSource:
         return recoloured(pixels, self._generator(1)) if self.recolour and self.variant else pixels
 
     def rainy(self, clean: np.ndarray) -> np.ndarray:
-        rainy = add_rain(clean.astype(np.float32) / np.float32(255), self.model, self._generator())
+        dry, generator = clean.astype(np.float32) / np.float32(255), self._generator()
+        if self.auxiliary is None:
+            rainy = add_rain(dry, self.model, generator)
+        else:
+            rainy = add_auxiliary_rain(dry, self.model, self.auxiliary, generator)
         pixels: np.ndarray = np.rint(rainy * 255).astype(np.uint8)
         return pixels
 
@@ -186,6 +192,7 @@ class ImageSet:
         photographs: Iterable[Photograph],
         model: RainModel,
         *,
+        auxiliary: AuxiliaryRain | None = None,
         variants: int = 1,
         recolour: bool = False,
         seed: int = 0,
@@ -196,7 +203,7 @@ class ImageSet:
     ) -> ImageSet:
         """Photographs, each ``variants`` times under synthetic rain; see :class:`ImageSet`."""
         sources = [
-            RainSource(photograph, model, seed, variant, recolour)
+            RainSource(photograph, model, seed, variant, recolour, auxiliary)
             for photograph in photographs
             for variant in range(variants)
         ]

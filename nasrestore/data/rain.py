@@ -9,11 +9,12 @@ model of most deraining sets.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from nasrestore.errors import NasRestoreError
+from nasrestore.spec.rain import QUANTITIES
 
 Span = float | tuple[float, float]
 
@@ -22,16 +23,7 @@ _TAPER = 0.25  # share of a streak over which each of its ends fades
 _OPAQUE = 0.999  # keeps log(1 - alpha) finite
 _BLOCK, _BLOCKS = 256, 64  # streaks drawn at a time, and added at a time: bounds the memory
 
-_LIMITS = {
-    "density": (0.0, 10.0),
-    "length": (1.0, 1000.0),
-    "angle": (-90.0, 90.0),
-    "width": (0.1, 50.0),
-    "intensity": (0.0, 1.0),
-    "spread": (0.0, 45.0),
-    "blur": (0.0, 20.0),
-    "accumulation": (0.0, 1.0),
-}
+_LIMITS = {q.field: (q.least, q.most) for q in QUANTITIES.values()} | {"spread": (0.0, 45.0)}
 
 
 @dataclass(frozen=True)
@@ -267,3 +259,17 @@ PRESETS: dict[str, RainModel] = {
     "heavy": heavy,
     "mixed": mixed,
 }
+
+
+def rain_like(preset: str, **changes: Span) -> RainModel:
+    """A preset with some of it changed.
+
+    Args:
+        changes: by what users call it (``direction``) or by the field of the model (``angle``).
+
+    Raises:
+        NasRestoreError: a value outside its limits, or a range whose ends are exchanged.
+    """
+    known = {name: quantity.field for name, quantity in QUANTITIES.items()}
+    spans = {known.get(name, name): span for name, span in changes.items()}
+    return replace(PRESETS[preset], **spans)

@@ -2,16 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from functools import partial
+from typing import Any, Literal
 
+from nasrestore.spec.leaf import Bounds, Real
+from nasrestore.spec.rain import QUANTITIES, Quantity, RainKind
 from nasrestore.spec.schema import Located, entry, spec_class
+from nasrestore.spec.tree import Tree, shown
+
+Span = float | tuple[float, float]
+
+_OF_COMMANDS = re.compile(r"([-+.\d]+):([-+.\d]+)", re.ASCII)  # a range as options have it
+
+
+def _quantity(name: str) -> Any:
+    """A field for a number of rain, or a range of it; without one it is the preset's."""
+    quantity = QUANTITIES[name]
+    number = {"type": "number", "minimum": quantity.least, "maximum": quantity.most}
+    pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    return entry(
+        None,
+        read=partial(read_span, quantity),
+        schema={"anyOf": [number, pair]},
+        doc=f"{quantity.doc}: a number, or [low, high] to draw from; default: the preset's",
+    )
+
+
+def read_span(quantity: Quantity, tree: Tree) -> Span:
+    """A number, or ``[low, high]``, within the limits of a quantity.
+
+    Raises:
+        SpecError: neither of both, a number beyond the limits, or low above high.
+    """
+    if tree.kind != "sequence":
+        return _within(quantity, tree, ", or [low, high]")
+    if len(tree.value) != 2:
+        raise tree.error(
+            f"expected [low, high], got {shown(tree)} of {len(tree.value)}",
+            "one number alone is written without brackets",
+        )
+    low, high = (_within(quantity, item) for item in tree.value)
+    if low > high:
+        raise tree.error(f"low {low:g} is above high {high:g}", f"write [{high:g}, {low:g}]")
+    return low, high
+
+
+def _within(quantity: Quantity, tree: Tree, otherwise: str = "") -> float:
+    leaf, bounds = Real(), Bounds(quantity.least, quantity.most)
+    if leaf.accepts(tree) and bounds.admit(tree.value):
+        return float(tree.value)
+    colons = isinstance(tree.value, str) and _OF_COMMANDS.fullmatch(tree.value)
+    hint = f"write [{colons[1]}, {colons[2]}]" if colons else leaf.hint(tree)
+    raise tree.error(f"expected {leaf.expected(bounds)[0]}{otherwise}, got {shown(tree)}", hint)
 
 
 @spec_class
 class RainSpec(Located):
-    """Synthetic rain for clean photographs."""
+    """Synthetic rain for clean photographs and clean clips."""
 
-    preset: Literal["light", "medium", "heavy", "mixed"] = entry("mixed", doc="kind of rain")
+    preset: Literal["light", "medium", "heavy", "mixed"] = entry(
+        "mixed", doc="kind of rain; what follows changes it"
+    )
+    model: RainKind = entry(
+        "additive", doc="auxiliary: with the blurred second kind of streaks of TMICS's Eq. 1"
+    )
+    density: Span | None = _quantity("density")
+    direction: Span | None = _quantity("direction")
+    length: Span | None = _quantity("length")
+    width: Span | None = _quantity("width")
+    intensity: Span | None = _quantity("intensity")
+    blur: Span | None = _quantity("blur")
+    accumulation: Span | None = _quantity("accumulation")
     variants: int = entry(4, least=1, most=64, doc="rainy versions of each photograph")
     recolour: bool = entry(
         False, doc="train on versions in other colours and brightness, where photographs are few"
@@ -57,7 +119,7 @@ class DataSpec(Located):
     test_layout: str | None = entry(None, doc="layout of test_root; default: that of root")
     test_rainy: str | None = entry(None, doc="folder of degraded test images, with test_clean")
     test_clean: str | None = entry(None, doc="folder of clean test images of the same names")
-    rain: RainSpec | None = entry(None, doc="rain for clean photographs")
+    rain: RainSpec | None = entry(None, doc="rain for clean photographs and clean clips")
     clip: MovementSpec = entry(
         default_factory=dict, doc="clips made of photographs, by a moving camera"
     )

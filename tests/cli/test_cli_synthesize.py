@@ -58,7 +58,16 @@ def test_a_pair_is_a_function_of_seed_and_name(call: Call) -> None:
 def test_options_reach_the_model_and_the_record(call: Call) -> None:
     (photo,) = put_photos(Path("in"), ("a.png",), np.uint16)
     arguments = ("--density", 0.4, "--direction", "-12:-4", "--length", "9:20", "--blur", 0.5)
-    arguments += ("--accumulation", 0.2, "--intensity", 0.5, "--model", "auxiliary")
+    arguments += (
+        "--accumulation",
+        0.2,
+        "--intensity",
+        0.5,
+        "--model",
+        "auxiliary",
+        "--width",
+        "1.5:3",
+    )
     assert call("synthesize", "in", "--out", "out", *arguments).status == 0
     record = json.loads(Path("out/synthesis.json").read_text())
     assert (record["model"], record["seed"], record["sources"]) == (
@@ -66,7 +75,7 @@ def test_options_reach_the_model_and_the_record(call: Call) -> None:
     )  # fmt: skip
     model = RainModel(**{name: _tuples(value) for name, value in record["rain"].items()})
     assert model.angle == (-12, -4) and model.density == (0.4, 0.4) and model.length == (9, 20)
-    assert model.width == PRESETS["mixed"].width
+    assert model.width == (1.5, 3) and model.spread == PRESETS["mixed"].spread
     found = rainy("out/rain/a.png")
     assert found.dtype == np.uint16
     from nasrestore.api.synthesize import _words
@@ -142,6 +151,7 @@ def test_results_are_replaced_when_asked_and_inputs_never(call: Call) -> None:
         (["in", "--preset", "hevy"], "unknown rain 'hevy'"),
         (["in", "--density", "wet"], "--density: expected a number, or low:high, got 'wet'"),
         (["in", "--direction", "120"], "rain angle (120.0, 120.0): expected"),
+        (["in", "--width", "60"], "rain width (60.0, 60.0): expected"),
         (["in", "--blur", "3:1"], "rain blur (3.0, 1.0): expected"),
         (["in", "--model", "eq1"], "--model: expected additive or auxiliary, got 'eq1'"),
         (["in", "in/1.png"], "would both be called '1'"),

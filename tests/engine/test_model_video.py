@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +75,15 @@ def test_another_container_may_begin_later_but_picture_and_sound_together(tmp_pa
 
 def test_synthesize_from_python(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", range(3))
-    made = nr.synthesize(tmp_path / "a.mp4", tmp_path / "out", preset="heavy", density=0.2, seed=3)
+    made = nr.synthesize(
+        tmp_path / "a.mp4", tmp_path / "out", density=0.2, direction=(-9, 9), seed=3
+    )
     assert (made.pairs, made.clips, made.frames) == (0, ("a",), 3)
     assert sorted(path.name for path in (tmp_path / "out/rain/a").iterdir()) == [
         "00001.png", "00002.png", "00003.png",
     ]  # fmt: skip
+    record = json.loads((tmp_path / "out/synthesis.json").read_text())
+    assert record["rain"]["angle"] == [-9, 9]
     for options, message in (
         ({"model": "eq1"}, "unknown model"),
         ({"preset": "x"}, "unknown rain"),
