@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasrestore.api.synthesis_record import check_room
 from nasrestore.errors import NasRestoreError
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def plan(
 
     Raises:
         NasRestoreError: nothing clean, what is neither image nor video or no clip, two sources of
-            one name, results that exist, without ``overwrite``, or that are inputs.
+            one name, or results that are inputs; without ``overwrite`` also results of the same names,
+            and what synthesize did not make, in ``out``.
     """
     sources: list[Source] = []
     for given in map(Path, clean):
@@ -187,9 +189,5 @@ def _check_out(out: Path, sources: Sequence[Source], overwrite: bool) -> None:
                 f"{source.path} lies where results go, and inputs are never overwritten",
                 hint="write to another folder",
             )
-    filled = [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
-    if filled and not overwrite:
-        raise NasRestoreError(
-            f"{out} holds results already ({', '.join(folder.name for folder in filled)})",
-            hint="--overwrite replaces those of the same name, --out names another folder",
-        )
+    if not overwrite:
+        check_room(out, [source.name for source in sources])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.clean_sources import Photo, Source
+from nasrestore.api.synthesis_folder import SynthesisFolder, locked
 from nasrestore.errors import NasRestoreError
 from nasrestore.registry import did_you_mean
 from nasrestore.spec.rain import RAIN_KINDS
@@ -79,7 +81,8 @@ def synthesize(
     """Makes pairs ``rain/NAME.png`` with ``norain/NAME.png``, and clips with folders of such a NAME.
 
     What is made of a source depends on the seed and its name, not on the others. How it was made is
-    in ``synthesis.json``.
+    in ``synthesis.json``, beside what earlier calls made in the same folder. Whatever ends it early,
+    every pair and clip that is there is whole.
 
     Args:
         sources: of :func:`nasrestore.api.clean_sources.plan`.
@@ -87,74 +90,105 @@ def synthesize(
         progress: called with (images and frames done, in all, None while that is unknown).
 
     Raises:
-        NasRestoreError: a source cannot be read, a photograph is smaller than its frames, or the
-            disk refuses.
+        NasRestoreError: a source cannot be read, a photograph is smaller than its frames, another
+            process is writing there, or the disk refuses.
+        VideoCut: a video stops decoding half way; what was decoded has become a clip.
     """
-    known = [source.expected for source in sources]
-    total = None if None in known else sum(filter(None, known))
-    done = pairs = 0
+    maker = _Maker(rain, auxiliary, seed, _Counter(sources, progress))
+    paths = {source.name: str(source.path) for source in sources}
+    with locked(out) as folder:
+        folder.record.begin(_call(maker, sources, paths))
+        try:
+            for source in sources:
+                if isinstance(source, Photo) and source.frames is None:
+                    maker.make_pair(source, folder)
+                else:
+                    maker.make_clip(source, folder)
+        except BaseException:
+            with suppress(NasRestoreError):  # what ended it is what is to be heard of
+                folder.record.end({name: paths[name] for name in folder.made}, finished=False)
+            raise
+        folder.record.end(paths, finished=True)
+    maker.counter.end()
+    clips = tuple(source.name for source in sources if source.name not in maker.pairs)
+    return Synthesis(out, len(maker.pairs), clips, maker.counter.done - len(maker.pairs))
 
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
 
-    clips = []
-    for source in sources:
-        words = [seed, *_words(source.name)]
-        if isinstance(source, Photo) and source.frames is None:
-            _make_pair(source, out, rain, auxiliary, words)
-            pairs += 1
-            tick()
+class _Counter:
+    """Tells how much is done."""
+
+    def __init__(self, sources: Sequence[Source], progress: Progress | None) -> None:
+        known = [source.expected for source in sources]
+        self.total = None if None in known else sum(filter(None, known))
+        self.done = 0
+        self._progress = progress
+
+    def tick(self) -> None:
+        self.done += 1
+        self._tell(self.total)
+
+    def end(self) -> None:
+        """What was expected need not have been true."""
+        if self.total != self.done:
+            self._tell(self.done)
+
+    def _tell(self, total: int | None) -> None:
+        if self._progress is not None:
+            self._progress(self.done, total)
+
+
+@dataclass
+class _Maker:
+    """Puts sources in rain."""
+
+    rain: RainModel
+    auxiliary: AuxiliaryRain | None
+    seed: int
+    counter: _Counter
+    pairs: set[str] = field(default_factory=set)
+
+    def make_pair(self, photo: Photo, folder: SynthesisFolder) -> None:
+        import numpy as np
+
+        from nasrestore.data.auxiliary_rain import add_auxiliary_rain
+        from nasrestore.data.images import read_image
+        from nasrestore.data.rain import add_rain
+
+        pixels = read_image(photo.path).pixels
+        generator = np.random.default_rng(self._words(photo))
+        if self.auxiliary is None:
+            rainy = add_rain(_unit(pixels), self.rain, generator)
         else:
-            _make_clip(source, out, rain, auxiliary, words, tick)
-            clips.append(source.name)
-    if progress is not None and total != done:
-        progress(done, done)
-    _write_record(out, rain, auxiliary, seed, sources)
-    return Synthesis(out, pairs, tuple(clips), done - pairs)
+            rainy = add_auxiliary_rain(_unit(pixels), self.rain, self.auxiliary, generator)
+        folder.put_pair(photo.name, _pixels(rainy, pixels.dtype), pixels)
+        self.pairs.add(photo.name)
+        self.counter.tick()
 
+    def make_clip(self, source: Source, folder: SynthesisFolder) -> None:
+        from nasrestore.data.rain_clip import RainClip
+        from nasrestore.data.video import VideoCut
 
-def _make_pair(
-    photo: Photo, out: Path, rain: RainModel, auxiliary: AuxiliaryRain | None, words: list[int]
-) -> None:
-    import numpy as np
+        words = self._words(source)
+        falling: RainClip | None = None
+        cut: VideoCut | None = None
+        with folder.clip(source.name) as (rainy, clean):
+            try:
+                for time, pixels in source.clip(words):
+                    if falling is None:
+                        height, width = pixels.shape[:2]
+                        falling = RainClip(
+                            height, width, self.rain, words, auxiliary=self.auxiliary
+                        )
+                    clean.write(pixels)
+                    rainy.write(_pixels(falling.over(_unit(pixels), time), pixels.dtype))
+                    self.counter.tick()
+            except VideoCut as error:  # a shorter clip, but all of it
+                cut = error
+        if cut is not None:
+            raise cut
 
-    from nasrestore.data.auxiliary_rain import add_auxiliary_rain
-    from nasrestore.data.images import read_image, write_image
-    from nasrestore.data.rain import add_rain
-
-    pixels = read_image(photo.path).pixels
-    generator = np.random.default_rng(words)
-    if auxiliary is None:
-        rainy = add_rain(_unit(pixels), rain, generator)
-    else:
-        rainy = add_auxiliary_rain(_unit(pixels), rain, auxiliary, generator)
-    write_image(out / "norain" / f"{photo.name}.png", pixels)
-    write_image(out / "rain" / f"{photo.name}.png", _pixels(rainy, pixels.dtype))
-
-
-def _make_clip(
-    source: Source,
-    out: Path,
-    rain: RainModel,
-    auxiliary: AuxiliaryRain | None,
-    words: list[int],
-    tick: Callable[[], None],
-) -> None:
-    from nasrestore.data.frames import FrameWriter
-    from nasrestore.data.rain_clip import RainClip
-
-    clean, rainy = (FrameWriter(out / part / source.name) for part in ("norain", "rain"))
-    falling = None
-    for time, pixels in source.clip(words):
-        if falling is None:
-            height, width = pixels.shape[:2]
-            falling = RainClip(height, width, rain, words, auxiliary=auxiliary)
-        clean.write(pixels)
-        rainy.write(_pixels(falling.over(_unit(pixels), time), pixels.dtype))
-        tick()
+    def _words(self, source: Source) -> list[int]:
+        return [self.seed, *_words(source.name)]
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:
@@ -176,23 +210,19 @@ def _words(name: str) -> list[int]:
     return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
 
 
-def _write_record(
-    out: Path,
-    rain: RainModel,
-    auxiliary: AuxiliaryRain | None,
-    seed: int,
-    sources: Sequence[Source],
-) -> None:
-    from nasrestore.runtime.checkpoint import package_version, write_atomic
-    from nasrestore.runtime.runlog import json_text
+def _call(maker: _Maker, sources: Sequence[Source], paths: Mapping[str, str]) -> dict[str, Any]:
+    """What is to be known of a call afterwards."""
+    from nasrestore.runtime.checkpoint import package_version
 
-    record: Mapping[str, Any] = {
-        "format": 1,
+    auxiliary = maker.auxiliary
+    moved = next((one for one in sources if isinstance(one, Photo) and one.frames), None)
+    return {
         "version": package_version(),
         "model": "additive" if auxiliary is None else "auxiliary",
-        "seed": seed,
-        "rain": dataclasses.asdict(rain),
+        "seed": maker.seed,
+        "clips": None if moved is None else moved.frames,
+        "size": None if moved is None else moved.size,
+        "rain": dataclasses.asdict(maker.rain),
         "auxiliary": None if auxiliary is None else dataclasses.asdict(auxiliary),
-        "sources": {source.name: str(source.path) for source in sources},
+        "sources": dict(paths),
     }
-    write_atomic(out / "synthesis.json", json_text(record, indent=2))

@@ -23,7 +23,7 @@ nasrestore synthesize clean.mp4 --out clips --density 0.3 --accumulation 0.1
 def add_arguments(parser: ArgumentParser) -> None:
     help_text = "clean photographs, folders of them, and videos"
     parser.add_argument("clean", metavar="CLEAN", nargs="+", type=Path, help=help_text)
-    help_text = "folder for rain/ and norain/, with the same names in both"
+    help_text = "folder for rain/ and norain/, with the same names in both; what is there stays"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=help_text)
     help_text = "light, medium, heavy or mixed; default: mixed"
     parser.add_argument("--preset", default="mixed", metavar="NAME", help=help_text)
@@ -44,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     options.add_size(parser, "of those frames; default: three quarters of the photograph")
     help_text = "of everything random; default: 0"
     parser.add_argument("--seed", type=options.whole(0), default=0, metavar="N", help=help_text)
-    parser.add_argument("--overwrite", action="store_true", help="replace files in DIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace what has the same name")
     options.add_json(parser)
 
 
@@ -93,7 +93,7 @@ def run(arguments: Namespace) -> int:
             )
     except KeyboardInterrupt:
         raise Stopped(
-            f"interrupted: what was made so far is in {arguments.out}; "
+            f"interrupted: what was made so far is in {arguments.out}, each of it whole; "
             "the same command with --overwrite makes all again"
         ) from None
     if arguments.json:

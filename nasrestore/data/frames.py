@@ -79,14 +79,19 @@ class FrameWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.frames = 0
-        for old in folder.glob("[0-9][0-9][0-9][0-9][0-9]*.png"):
-            if old.stem.isdigit():
-                old.unlink()
+        for old in written_frames(folder):
+            old.unlink()
 
     def write(self, pixels: np.ndarray) -> None:
         """Appends a frame, ``H W C`` uint8 or uint16."""
         write_image(self.folder / FRAME_NAME.format(self.frames + 1), pixels)
         self.frames += 1
+
+
+def written_frames(folder: Path) -> list[Path]:
+    """What a :class:`FrameWriter` wrote into a folder, in the order of time."""
+    found = folder.glob("[0-9][0-9][0-9][0-9][0-9]*.png")
+    return sorted((path for path in found if path.stem.isdigit()), key=lambda path: int(path.stem))
 
 
 def check_numbers(folder: Path, files: Sequence[Path]) -> None:

@@ -82,8 +82,8 @@ def test_synthesize_from_python(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out/rain/a").iterdir()) == [
         "00001.png", "00002.png", "00003.png",
     ]  # fmt: skip
-    record = json.loads((tmp_path / "out/synthesis.json").read_text())
-    assert record["rain"]["angle"] == [-9, 9]
+    (made_so,) = json.loads((tmp_path / "out/synthesis.json").read_text())["calls"]
+    assert made_so["rain"]["angle"] == [-9, 9]
     for options, message in (
         ({"model": "eq1"}, "unknown model"),
         ({"preset": "x"}, "unknown rain"),
