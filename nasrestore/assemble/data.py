@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from nasrestore.assemble.clips import (
-    ClipData,
     Reading,
     add_flow,
     clip_set,
@@ -20,18 +19,17 @@ from nasrestore.assemble.clips import (
     testing_clips,
     training_clips,
 )
+from nasrestore.assemble.deal import Source, deal, synthetic
 from nasrestore.assemble.images import testing_images, training_images
 from nasrestore.assemble.rain import Rain, rain_of
 from nasrestore.assemble.scenes import TRAINED, Scenes, compared_by_looks, not_looked_for
-from nasrestore.data.clip_layouts import ClipPairSet
+from nasrestore.assemble.segments import Segments
 from nasrestore.data.clip_patches import ClipStream
 from nasrestore.data.clipset import ClipSet
 from nasrestore.data.imageset import ImageSet
 from nasrestore.data.layouts import PairSet
 from nasrestore.data.leaks import Leak, named
 from nasrestore.data.patches import PatchStream
-from nasrestore.data.samples import Photograph
-from nasrestore.data.split import split_identities
 from nasrestore.errors import NasRestoreError, RunStopped
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.search.health.splits import LEAVE_OUT
@@ -44,7 +42,6 @@ TEST_VARIANTS = 2
 CALIBRATION_PATCH = 256  # pixels
 CALIBRATION_BATCH = 4
 
-Source = PairSet | tuple[Photograph, ...] | ClipData
 Images = ImageSet | ClipSet
 Progress = Callable[[str, int, int], None]
 
@@ -72,14 +69,20 @@ class Splits:
     _device: torch.device
     progress: Progress | None = None
     _reading: Reading | None = None
+    _segments: Segments | None = None
     digest: str = field(default="", init=False)
     _leaks: list[Leak] | None = field(default=None, init=False)
     _flow_added: bool = field(default=False, init=False)
 
     @cached_property
     def _decoded(self) -> Images:
-        variants = self._rain.variants
-        return self._image_set(self._training, self._trained(), variants, "training")
+        cut, members = self._segments, self._trained()
+        if cut is not None:
+            members = cut.clips_of(members)
+        whole = self._image_set(self._training, members, self._rain.variants, "training")
+        if cut is None or isinstance(whole, ImageSet):
+            return whole
+        return whole.in_segments(cut.frames)
 
     @cached_property
     def _rain(self) -> Rain:
@@ -106,7 +109,7 @@ class Splits:
     @property
     def _rained(self) -> bool:
         """Whether any images are put in rain here."""
-        return _synthetic(self._training) or _synthetic(self._testing)
+        return synthetic(self._training) or synthetic(self._testing)
 
     def image_set(self, split: str) -> Images:
         """The images of ``train``, ``validation``, ``all`` (both) or ``test``."""
@@ -154,6 +157,8 @@ class Splits:
         if not self.overlap_accepted:
             self._deal(scenes)
         leaks = scenes.leaks()
+        if self._segments is not None:
+            leaks = [leak for leak in leaks if not self._segments.within_a_clip(leak)]
         if leaks and self.overlap_accepted:
             self.notes.append(
                 "data.overlap is accepted: figures may be of scenes that were trained on, as "
@@ -163,7 +168,7 @@ class Splits:
         contents = [(s.identity, content) for s in (*used, *testing) for content in s.contents]
         told = [*sorted(contents), *(self._rain.otherwise if self._rained else ())]
         self.digest = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
-        return leaks
+        return leaks if self._segments is None else self._segments.leaks(self.members) + leaks
 
     def _deal(self, scenes: Scenes) -> None:
         """Brings all images of a scene to one side, where the splits were dealt from one set."""
@@ -340,38 +345,23 @@ def open_splits(
         notes += flow_notes(reads)
     test_name = name if testing is None else _test_name(data, name)
     otherwise = rain_of(data).otherwise
-    if otherwise and not _synthetic(training) and (testing is None or not _synthetic(testing)):
+    if otherwise and not synthetic(training) and not synthetic(testing):
         notes.append(f"data.rain ({', '.join(otherwise)}) has no effect: all images are pairs")
-    scenes = _scenes(training)
-    if data.limit is not None:
-        scenes = scenes[: data.limit]
-    members: dict[str, list[str]] = {}
-    if testing is None:
-        if data.test == 0:
-            raise NasRestoreError(
-                "data.test is 0, and there is no test set: nothing is left to measure by",
-                hint="give data.test_root, or hold some images out with data.test=0.25",
-            )
-        dealt = split_identities(scenes, {"test": data.test, "rest": 1 - data.test}, recipe.seed)
-        members["test"], scenes, testing = dealt["test"], dealt["rest"], training
-    else:
-        members["test"] = _scenes(testing)[: data.limit]
-    shares = {"train": 1 - data.validation, "validation": data.validation}
-    members |= split_identities(scenes, shares, recipe.seed)
+    dealt = deal(training, testing, recipe, reads)
+    notes += dealt.notes()
     return Splits(
-        name, test_name, notes, members, recipe, training, testing, device, progress, reads
+        name,
+        test_name,
+        notes,
+        dealt.members,
+        recipe,
+        training,
+        dealt.testing,
+        device,
+        progress,
+        reads,
+        dealt.segments,
     )
-
-
-def _scenes(source: Source) -> list[str]:
-    if isinstance(source, (PairSet, ClipPairSet)):
-        return source.identities
-    return [scene.identity for scene in source]
-
-
-def _synthetic(source: Source) -> bool:
-    """Whether its images are clean ones, and put in rain here."""
-    return isinstance(source, tuple)
 
 
 def _test_name(data: DataSpec, training: str) -> str:

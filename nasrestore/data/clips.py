@@ -154,6 +154,15 @@ def length_of(clip: Clip) -> int | None:
     return len(clip) if isinstance(clip, FrameFolder) else clip.expected
 
 
+def counted_length(clip: Clip) -> int:
+    """Its number of frames as they come: a video is decoded for that, once and frame by frame.
+
+    Raises:
+        NasRestoreError: a video stops decoding half way.
+    """
+    return len(clip) if isinstance(clip, FrameFolder) else sum(1 for _ in clip)
+
+
 def frames_of(clip: Clip) -> Iterator[np.ndarray]:
     """The frames, ``H W 3`` uint8, one at a time.
 

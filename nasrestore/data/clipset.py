@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from nasrestore.data.auxiliary_rain import AuxiliaryRain
+from nasrestore.data.clip_checks import check_lengths, expected_bytes, measured
 from nasrestore.data.clip_layouts import ClipPairSet
 from nasrestore.data.clip_sources import CleanSource, ClipSource, PairedClip, RainyClip
 from nasrestore.data.clip_store import ClipStore, StoreError
@@ -24,6 +25,7 @@ from nasrestore.data.images import with_channels
 from nasrestore.data.imageset import DEFAULT_LIMIT_BYTES, to_pixels
 from nasrestore.data.leaks import Fingerprint
 from nasrestore.data.rain import RainModel
+from nasrestore.data.segments import Segment, segments
 from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
 from nasrestore.errors import NasRestoreError
@@ -34,7 +36,7 @@ Flow = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass
 class _Item:
-    source: ClipSource
+    source: ClipSource | Segment
     size: tuple[int, int]
     rainy: torch.Tensor
     clean: torch.Tensor
@@ -77,8 +79,8 @@ class ClipSet:
             raise ValueError(f"an odd number of frames expected, got {window}")
         self.window, self.channels = window, channels
         self.limit_bytes = limit_bytes
-        sizes = _measured(sources, window)
-        expected = _expected_bytes(sources, sizes, channels)
+        sizes = measured(sources, window)
+        expected = expected_bytes(sources, sizes, channels)
         self.in_memory = expected is not None and expected <= limit_bytes
         store = ClipStore(torch.device(device), on_disk=not self.in_memory)
         self._stores = [store]  # shared with selections: the last of them closes it
@@ -182,9 +184,41 @@ class ClipSet:
         chosen = [item for item in self._items if item.source.identity in wanted]
         if not chosen:
             raise NasRestoreError(f"none of the {len(wanted)} chosen clips is in the data")
+        return self._of(chosen)
+
+    def in_segments(self, frames: int) -> ClipSet:
+        """Every clip cut into consecutive :func:`nasrestore.data.segments.segments`; none is copied.
+
+        Each is a clip of its own, with its own identity and name; no window reaches beyond it.
+
+        Raises:
+            ValueError: segments that are shorter than the window.
+        """
+        if frames < self.window:
+            raise ValueError(f"segments of {frames} frames hold no window of {self.window}")
+        items = []
+        for item in self._items:
+            parts = segments(len(item.rainy), frames)
+            items += [self._cut(item, part) for part in parts] if len(parts) > 1 else [item]
+        return self._of(items)
+
+    def _cut(self, item: _Item, part: range) -> _Item:
+        assert not isinstance(item.source, Segment), "a segment is not cut again"
+        inside = slice(part.start, part.stop)
+        windows = slice(part.start, part.stop - self.window + 1)
+        return _Item(
+            Segment(item.source, part),
+            item.size,
+            item.rainy[inside],
+            item.clean[inside],
+            None if item.flow is None else item.flow[windows],
+        )
+
+    def _of(self, items: list[_Item]) -> ClipSet:
+        """A set of other items that shares all else."""
         part = object.__new__(ClipSet)
         part.__dict__.update(self.__dict__)
-        part._items = chosen
+        part._items = items
         return part
 
     def fingerprints(self, *, sketched: bool = True) -> list[Fingerprint]:
@@ -292,7 +326,7 @@ class ClipSet:
                     clean[key] = self._kept(source.clean(), source.identity, size)
                 shown = map(to_pixels, clean[key])
                 rainy = self._kept(source.rainy(shown), source.name, size)
-                _check_lengths(source, len(rainy), len(clean[key]), self.window)
+                check_lengths(source, len(rainy), len(clean[key]), self.window)
                 items.append(_Item(source, size, rainy, clean[key]))
             if failures.errors and isinstance(failures.errors[-1], StoreError):
                 raise failures.errors[-1]  # the disk is full for all that follow, too
@@ -319,49 +353,6 @@ def _contents(clean: torch.Tensor) -> Iterator[str]:
     for frame in clean:
         if frame.min() != frame.max():
             yield content_hash(to_pixels(frame))
-
-
-def _measured(sources: Sequence[ClipSource], window: int) -> list[tuple[int, int]]:
-    """Sizes by headers; clips that are known to be too short are refused before any is decoded."""
-    failures, sizes = Failures(), []
-    for source in sources:
-        with failures:
-            sizes.append(source.size())
-            if source.length is not None and source.length < window:
-                raise _too_short(source.name, source.length, window)
-    failures.raise_any("clips cannot be used")
-    return sizes
-
-
-def _expected_bytes(
-    sources: Sequence[ClipSource], sizes: Sequence[tuple[int, int]], channels: int
-) -> int | None:
-    """What all will take by their headers; None where a length is not known."""
-    total, clean = 0, {}
-    for source, (height, width) in zip(sources, sizes, strict=True):
-        if source.length is None:
-            return None
-        taken = channels * height * width * source.length
-        total += taken
-        clean[source.clean_key] = taken
-    return total + sum(clean.values())
-
-
-def _check_lengths(source: ClipSource, rainy: int, clean: int, window: int) -> None:
-    if rainy != clean:
-        raise NasRestoreError(
-            f"{source.name} has {rainy} frames, its clean clip {source.identity} {clean}",
-            hint="both need the same frames",
-        )
-    if rainy < window:
-        raise _too_short(source.name, rainy, window)
-
-
-def _too_short(name: str, length: int, window: int) -> NasRestoreError:
-    return NasRestoreError(
-        f"{name} has {length} frame{'s' * (length != 1)}, the network reads {window} at a time",
-        hint="leave clips out that are shorter, or use a space of fewer frames",
-    )
 
 
 @dataclass(frozen=True)

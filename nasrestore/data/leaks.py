@@ -39,7 +39,7 @@ _MISSES = 4  # parts of others that an image is laid on in vain
 _MIRRORED = 4  # the turn that mirrors
 _BLOCK = 2**22  # numbers in a block of correlations
 
-How = Literal["identity", "content", "near-duplicate"]
+How = Literal["identity", "content", "near-duplicate", "segment"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,10 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class Leak:
-    """One scene in two splits; ``how`` and ``correlation`` are those of a :class:`Match`."""
+    """One scene in two splits; ``how`` and ``correlation`` are those of a :class:`Match`.
+
+    Two segments of one clip are of one scene, whatever they look like.
+    """
 
     split_a: str
     name_a: str
@@ -85,6 +88,8 @@ class Leak:
         here, there = f"{self.name_a} in {self.split_a}", f"{self.name_b} in {self.split_b}"
         if self.how == "content":
             return f"{here} has the same pixels as {there}"
+        if self.how == "segment":
+            return f"{here} is of one clip with {there}"
         return f"{here} shows the scene of {there} (correlation {self.correlation:.2f})"
 
 

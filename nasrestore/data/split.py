@@ -12,12 +12,21 @@ from nasrestore.errors import NasRestoreError
 
 
 def split_identities(
-    identities: Iterable[str], fractions: Mapping[str, float], seed: int
+    identities: Iterable[str],
+    fractions: Mapping[str, float],
+    seed: int,
+    *,
+    what: str = "clean image",
+    hint: str = "give more images, or fewer splits",
 ) -> dict[str, list[str]]:
     """Deals scenes to named splits at random, in proportion to ``fractions``, each at least one.
 
     The result depends on the set of identities, the fractions and the seed, not on the order or on
     repetitions. Every list is in natural order.
+
+    Args:
+        what: what a message calls a scene.
+        hint: what it says is to be done where there are too few.
 
     Raises:
         NasRestoreError: fewer scenes than splits, or a fraction that is not positive.
@@ -28,9 +37,9 @@ def split_identities(
             raise NasRestoreError(f"the split {name!r} has fraction {fraction}: expected above 0")
     if len(scenes) < len(fractions):
         raise NasRestoreError(
-            f"{len(scenes)} clean images cannot be split into {', '.join(fractions)}: "
-            f"at least {len(fractions)} are needed",
-            hint="give more images, or fewer splits",
+            f"{len(scenes)} {what}{'s' * (len(scenes) != 1)} cannot be split into "
+            f"{', '.join(fractions)}: at least {len(fractions)} are needed",
+            hint=hint,
         )
     shuffled = [scenes[i] for i in np.random.default_rng(seed).permutation(len(scenes))]
     result, start = {}, 0

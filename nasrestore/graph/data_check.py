@@ -28,6 +28,7 @@ def check_data(data: DataSpec, graph: SearchGraph, problems: Problems) -> None:
                 f"one of {', '.join(fitting)}, or auto",
             )
     _check_movement(data, graph, problems)
+    _check_segments(data, graph, problems)
     if data.flow.model != "none" and not graph.flows:
         problems.add(
             data.flow.tree.at("model"),
@@ -67,3 +68,23 @@ def _check_movement(data: DataSpec, graph: SearchGraph, problems: Problems) -> N
                 f"frames of a {side} of {given} hold no patch of {data.patch}",
                 "larger frames, or a smaller data.patch",
             )
+
+
+def _check_segments(data: DataSpec, graph: SearchGraph, problems: Problems) -> None:
+    segment, frames = data.clip.segment, graph.frames
+    if segment is None or frames is None:
+        return
+    at = data.clip.tree.at("segment")
+    if segment < frames:
+        problems.add(
+            at,
+            f"segments of {segment} frame{'s' * (segment != 1)}, and space {graph.name!r} reads "
+            f"{frames} at a time",
+            f"at least {frames}",
+        )
+    if data.overlap != "accepted":
+        problems.add(
+            at,
+            "segments of one clip show one scene, and would be in training and in validation",
+            "data.overlap: accepted says that this is meant, beside every figure",
+        )

@@ -81,15 +81,21 @@ class RainSpec(Located):
 
 
 @spec_class
-class MovementSpec(Located):
-    """The clips that a moving camera makes of photographs."""
+class ClipSpec(Located):
+    """Clips: those that a moving camera makes of photographs, and segments of long ones."""
 
-    length: int = entry(12, least=1, doc="frames")
+    length: int = entry(12, least=1, doc="frames of a clip made of a photograph")
     height: int | None = entry(
-        None, least=8, doc="of a frame, pixels; default: 192, or a patch that is larger"
+        None, least=8, doc="of such a frame, pixels; default: 192, or a patch that is larger"
     )
     width: int | None = entry(
-        None, least=8, doc="of a frame, pixels; default: 256, or a patch that is larger"
+        None, least=8, doc="of such a frame, pixels; default: 256, or a patch that is larger"
+    )
+    segment: int | None = entry(
+        None,
+        least=1,
+        doc="frames of the consecutive segments that clips are cut into for training, each a clip of "
+        "its own in the splits; needs overlap: accepted",
     )
 
 
@@ -120,8 +126,8 @@ class DataSpec(Located):
     test_rainy: str | None = entry(None, doc="folder of degraded test images, with test_clean")
     test_clean: str | None = entry(None, doc="folder of clean test images of the same names")
     rain: RainSpec | None = entry(None, doc="rain for clean photographs and clean clips")
-    clip: MovementSpec = entry(
-        default_factory=dict, doc="clips made of photographs, by a moving camera"
+    clip: ClipSpec = entry(
+        default_factory=dict, doc="clips made of photographs by a moving camera; segments of clips"
     )
     flow: FlowSpec = entry(default_factory=dict, doc="optical flow, where the space reads it")
     patch: int = entry(128, least=8, doc="side of a training patch, pixels")
