@@ -124,3 +124,24 @@ def test_the_digest_is_of_names_and_contents_alone(tmp_path: Path) -> None:
     found.check_disjoint()
     listing = sorted((f"{tmp_path.name}/norain/{n}", content_hash(scene(n))) for n in range(8))
     assert found.digest == hashlib.sha256(repr(listing).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(("limit", "train", "validation"), [(2, 1, 1), (5, 3, 2), (40, 22, 18)])
+def test_a_search_on_so_many_scenes(
+    tmp_path: Path, limit: int, train: int, validation: int
+) -> None:
+    pairs(tmp_path, {f"{n:02}": n for n in range(16)})
+    found = splits(tmp_path, **{"data.validation": 0.45, "data.batch": 4})
+    found.check_disjoint()
+    kept = {split: found.first(limit, split) for split in ("train", "validation")}
+    assert [len(names) for names in kept.values()] == [
+        min(train, len(found.members["train"])),
+        min(validation, len(found.members["validation"])),
+    ]
+    assert found.first(limit) == kept["train"] + kept["validation"]
+    levels = {level.data: level for level in found._recipe.search.levels}
+    for split, level in levels.items():
+        stream = found.stream(level, 3, limit)
+        seen = {name for _ in range(20) for name in next(stream).identities}
+        assert seen == set(kept[split])
+        assert len(stream) <= len(found.stream(level, 3))  # epochs count what is searched on

@@ -69,10 +69,11 @@ def make_levels(
 
     network.to(device, memory_format=torch.channels_last)
     order = [level.name for level in phase.levels]
+    limit = getattr(phase, "limit", None)
     offset = 0 if phase_name == "search" else 1000  # training draws other patches
 
     def stream(level: LevelSpec) -> BatchStream:
-        return splits.stream(level, recipe.seed + offset + order.index(level.name))
+        return splits.stream(level, recipe.seed + offset + order.index(level.name), limit)
 
     hyper = hyper_parameters(recipe, hyper_state).to(device)
     return chain(recipe, phase, network, hyper, stream, device)

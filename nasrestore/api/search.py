@@ -25,6 +25,7 @@ from nasrestore.runtime.runfolder import (
 from nasrestore.spec.load import Override
 
 if TYPE_CHECKING:
+    from nasrestore.assemble.data import Splits
     from nasrestore.graph.decide import Decided
     from nasrestore.network.build import GraphNetwork
     from nasrestore.search.health.finding import Finding
@@ -131,7 +132,7 @@ def _search(
     set_up(recipe, device)
     splits = open_splits(recipe, device, getattr(options.observer, "loading", None), prepared.graph)
     splits.check_disjoint()
-    for note in splits.notes:
+    for note in (*splits.notes, *_limited(recipe.search.limit, splits)):
         options.observer.message(note)
     network = supernet(recipe, prepared.graph)
     levels = make_levels("search", recipe, recipe.search, network, splits, device)
@@ -158,6 +159,13 @@ def _search(
         decided = _decide(prepared, network)
         notes = write_genotype(run, prepared, decided, loop.turn)
     return SearchResult(run, decided.genotype, notes, _soft_findings(run, options))
+
+
+def _limited(limit: int | None, splits: Splits) -> list[str]:
+    if limit is None:
+        return []
+    of = sum(len(splits.members[split]) for split in ("train", "validation"))
+    return [f"search.limit: {len(splits.first(limit))} of {of} training scenes are searched on"]
 
 
 def _soft_findings(run: RunFolder, options: Options) -> tuple[Finding, ...]:

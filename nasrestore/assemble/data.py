@@ -202,17 +202,36 @@ class Splits:
             f"images ({trained})"
         )
 
-    def stream(self, level: LevelSpec, seed: int) -> BatchStream:
-        """The endless batches of a level, on the device."""
+    def stream(self, level: LevelSpec, seed: int, limit: int | None = None) -> BatchStream:
+        """The endless batches of a level, on the device.
+
+        Args:
+            limit: of training and validation scenes together, the first of either by its share.
+        """
         data = self._recipe.data
         patches = data.patches
         if patches is not None and level.data != "all":
             share = data.validation if level.data == "validation" else 1 - data.validation
             patches = max(1, round(patches * share))
         images = self._with_flow(self.image_set(level.data))
+        if limit is not None:
+            images = images.select(self.first(limit, level.data))
         return _stream(
             images, data.patch, data.batch, patches, data.augment, seed=seed, device=self._device
         )
+
+    def first(self, limit: int, split: str = "all") -> list[str]:
+        """So many scenes of training and validation together, dealt as ``data.validation`` says.
+
+        Each of both has one at least.
+
+        Args:
+            split: those of ``train`` or ``validation`` alone, or of ``all``.
+        """
+        validation = min(max(1, round(limit * self._recipe.data.validation)), limit - 1)
+        most = {"train": limit - validation, "validation": validation}
+        taken = TRAINED if split == "all" else (split,)
+        return [scene for name in taken for scene in self.members[name][: most[name]]]
 
     def calibration(self, split: str, multiple: int) -> BatchStream:
         """Patches of what the network will be applied to: tiles, or else nearly whole images.

@@ -288,6 +288,12 @@ class SearchSpec(PhaseSpec):
     """The search."""
 
     relaxation: NamedSpec = _named("softmax", "from logits to mixing weights")
+    limit: int | None = entry(
+        None,
+        least=2,
+        doc="search on so many of the training images or clips, those for validation among them; "
+        "training has all",
+    )
     start_spread: float = entry(0.0, least=0, doc="standard deviation of the first logits")
     memory: Literal["auto", "plain", "operation", "mixture"] = entry(
         "auto",
