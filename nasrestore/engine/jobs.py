@@ -94,8 +94,8 @@ def plan_jobs(
 ) -> list[Job]:
     """What is to be done for files and folders, in their order; nothing is written.
 
-    A file keeps its name; what a folder holds keeps its path inside it, and what lies in ``out``
-    already is no input.
+    A file keeps its name; what a folder holds keeps its path inside it, under the folder's name where
+    there are several inputs. What lies in ``out`` already is no input.
 
     Args:
         frames: how many the network reads at a time: then a folder's images are the frames of one
@@ -109,9 +109,10 @@ def plan_jobs(
     """
     jobs: list[Job] = []
     failures = Failures()
-    for given in map(Path, inputs):
+    named = list(map(Path, inputs))
+    for given in named:
         with failures:
-            jobs.extend(_jobs(given, Path(out), frames, as_frames))
+            jobs.extend(_jobs(given, Path(out), frames, as_frames, several=len(named) > 1))
     failures.raise_any("inputs cannot be restored")
     if not jobs:
         raise NasRestoreError("no input was given", hint="name an image, a folder or a video")
@@ -128,9 +129,11 @@ def plan_jobs(
     return list(dict.fromkeys(jobs))
 
 
-def _jobs(given: Path, out: Path, frames: int | None, as_frames: bool) -> Iterator[Job]:
+def _jobs(
+    given: Path, out: Path, frames: int | None, as_frames: bool, *, several: bool
+) -> Iterator[Job]:
     if given.is_dir():
-        yield from _jobs_in(given, out, frames, as_frames)
+        yield from _jobs_in(given, out, frames, as_frames, several=several)
     elif not given.exists():
         raise NasRestoreError(f"no such file or folder: {given}", hint="check the path")
     elif not given.is_file():
@@ -149,18 +152,21 @@ def _jobs(given: Path, out: Path, frames: int | None, as_frames: bool) -> Iterat
         yield ImageJob(given, out / given.name)
 
 
-def _jobs_in(folder: Path, out: Path, frames: int | None, as_frames: bool) -> Iterator[Job]:
+def _jobs_in(
+    folder: Path, out: Path, frames: int | None, as_frames: bool, *, several: bool
+) -> Iterator[Job]:
+    place = out / folder.resolve().name if several else out
     images = find_images(folder, without=out)
     videos = find_files(folder, VIDEO_SUFFIXES, without=out)
     if not images and not videos:
         raise NasRestoreError(f"no image and no video in the folder {folder}", hint=KNOWN)
     if frames is None:
-        yield from (ImageJob(image, out / image.relative_to(folder)) for image in images)
+        yield from (ImageJob(image, place / image.relative_to(folder)) for image in images)
     else:
         for inner in dict.fromkeys(image.parent for image in images):
-            yield FramesJob(open_frames(inner), out / inner.relative_to(folder))
+            yield FramesJob(open_frames(inner), place / inner.relative_to(folder))
     for video in videos:
-        yield _video_job(video, out / video.relative_to(folder), as_frames)
+        yield _video_job(video, place / video.relative_to(folder), as_frames)
 
 
 def _video_job(source: Path, place: Path, as_frames: bool) -> VideoJob:

@@ -153,6 +153,18 @@ def test_an_interrupted_video_can_be_played(
     assert [path.name for path in Path("out").iterdir()] == ["a.mp4"]
 
 
+def test_several_folders_have_a_folder_each(call: Call, network: Any) -> None:
+    network(3)
+    put_frames(Path("clip"), 3)
+    put_frames(Path("in/other"), 3)
+    assert call("restore", "--out", "one", "clip").status == 0
+    assert call("restore", "--out", "both", "clip", "in/").status == 0
+    names = [f"{number:05}.png" for number in (1, 2, 3)]
+    assert sorted(path.name for path in Path("one").iterdir()) == names
+    for folder in ("both/clip", "both/in/other"):
+        assert sorted(path.name for path in Path(folder).iterdir()) == names
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -163,7 +175,7 @@ def test_an_interrupted_video_can_be_played(
         (["none"], "no image and no video in the folder none"),
         (["notes.txt", "empty.mp4"], "2 inputs cannot be restored:\n  notes.txt is not known"),
         (["clip", "--frames"], "--frames writes the frames of videos, and no input is one"),
-        (["clip", "clip2"], "clip/00001.png and clip2/00001.png would both be written to"),
+        (["clip", "in/clip"], "clip/00001.png and in/clip/00001.png would both be written to"),
         (["clip", "--out", "clip"], "clip/00001.png is an input, and inputs are never overwritten"),
     ],
 )
@@ -171,7 +183,7 @@ def test_what_cannot_be_restored_is_one_message(
     call: Call, network: Any, arguments: list[str], message: str
 ) -> None:
     network(3)
-    for folder, count in (("clip", 3), ("clip2", 3), ("gap", 4), (".", 1)):
+    for folder, count in (("clip", 3), ("in/clip", 3), ("gap", 4), (".", 1)):
         put_frames(Path(folder), count)
     Path("gap/00002.png").unlink()
     Path("none").mkdir()
