@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -81,6 +81,18 @@ class SpecErrors(SpecError):
 
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
+
+
+def few(items: Iterable[object], most: int = 3, between: str = ", ") -> str:
+    """The first of them, and how many more there are: ``a, b, c and 2 more``.
+
+    Between items that are clauses of their own stands ``"; "``, and before the count as well.
+    """
+    listed = [str(item) for item in items]
+    shown = between.join(listed[:most])
+    if len(listed) <= most:
+        return shown
+    return f"{shown}{' ' if between == ', ' else between}and {len(listed) - most} more"
 
 
 def raise_all(errors: Sequence[SpecError]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 
 FILE_NAME = "synthesis.json"
 FORMAT = 2
@@ -82,13 +82,13 @@ def check_room(out: Path, names: Iterable[str]) -> None:
     foreign = [place for name, place in held.items() if name not in record.names]
     if foreign:
         raise NasRestoreError(
-            f"{out} holds what synthesize did not make: {_some(foreign)}",
+            f"{out} holds what synthesize did not make: {few(foreign, NAMED)}",
             hint="--out names another folder; --overwrite leaves it, unless its name is the same",
         )
     taken = [name for name in names if name in held]
     if taken:
         raise NasRestoreError(
-            f"{out} holds results already: {_some(taken)}",
+            f"{out} holds results already: {few(taken, NAMED)}",
             hint="--overwrite replaces those of the same name, --out names another folder",
         )
 
@@ -103,11 +103,6 @@ def _held(out: Path) -> dict[str, str]:
                 name = place.stem if place.suffix == ".png" and place.is_file() else place.name
                 found.setdefault(name, f"{part}/{place.name}")
     return found
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _read(path: Path) -> list[Call]:

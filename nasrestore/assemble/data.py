@@ -30,7 +30,7 @@ from nasrestore.data.imageset import ImageSet
 from nasrestore.data.layouts import PairSet
 from nasrestore.data.leaks import Leak, named
 from nasrestore.data.patches import PatchStream
-from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.errors import NasRestoreError, RunStopped, few
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.search.health.splits import LEAVE_OUT
 from nasrestore.search.level import BatchStream
@@ -176,11 +176,11 @@ class Splits:
             left_out = scenes.leave_out_tested()
             if left_out:
                 self.notes.append(
-                    f"left out of training, as copies of test images: {_listed(left_out)}"
+                    f"left out of training, as copies of test images: {few(sorted(left_out))}"
                 )
         moved = scenes.put_together()
         if moved:
-            self.notes.append(f"put with the copies of the same scene: {_listed(moved)}")
+            self.notes.append(f"put with the copies of the same scene: {few(sorted(moved))}")
         for split in TRAINED:
             if not self.members[split]:
                 raise NasRestoreError(
@@ -328,12 +328,6 @@ def _kept_on_disk(clips: ClipSet, what: str) -> list[str]:
         f"the {what} take {size}, more than data.memory: they are kept below {clips.on_disk} "
         "until the end"
     ]
-
-
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
-    return ", ".join(ordered[:3]) + more
 
 
 def open_splits(

@@ -12,8 +12,7 @@ from nasrestore.data.clip_sources import CleanClip
 from nasrestore.data.clips import counted_length
 from nasrestore.data.leaks import Leak
 from nasrestore.data.segments import segment_name, segments
-
-NAMED = 3  # clips in one sentence
+from nasrestore.errors import few
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,9 @@ class Segments:
         shared = [self.clip_of[leak.name_a] for leak in self.leaks(members)]
         if not shared:
             return f"data.clip.segment: {said}; no clip is in training and in validation"
-        more = f" and {len(shared) - NAMED} more" if len(shared) > NAMED else ""
         return (
             f"data.clip.segment: {said}; training and validation share the scenes of "
-            f"{', '.join(shared[:NAMED])}{more}: validation looks at scenes that are trained on"
+            f"{few(shared)}: validation looks at scenes that are trained on"
         )
 
 

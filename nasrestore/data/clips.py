@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nasrestore.data.files import NAMED, Failures, existing_folder, natural_sort
+from nasrestore.data.files import Failures, existing_folder, natural_sort
 from nasrestore.data.frames import FrameFolder, has_frames, number_of_frame, open_frames
 from nasrestore.data.images import to_eight_bit, with_channels
 from nasrestore.data.pairs import identity_of
 from nasrestore.data.video import Video, is_video_name, open_video
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 
 Clip = FrameFolder | Video
 
@@ -218,7 +218,7 @@ def check_partners(one: Iterable[str], other: Iterable[str], where: tuple[Path, 
     lone = ([n for n in first if n not in second], [n for n in second if n not in first])
     if any(lone):
         parts = [
-            f"{_some(names)} in {place} alone"
+            f"{few(names)} in {place} alone"
             for names, place in zip(lone, where, strict=True)
             if names
         ]
@@ -244,7 +244,7 @@ def _keyed_rainy(root: Path, rule: ClipRule) -> tuple[list[tuple[str, Path]], li
     strange = [place.name for place in others if place not in real]
     if strange:
         raise NasRestoreError(
-            f"{root}: {_some(strange)}: expected names like {rule.key_pattern}",
+            f"{root}: {few(strange)}: expected names like {rule.key_pattern}",
             hint="move what is no rainy clip away",
         )
     return keyed, real
@@ -291,9 +291,9 @@ def _matched(
     left = [place.name for key, place in clean.items() if key not in used]
     found = []
     if lone:
-        found.append(f"{_some(lone)} without clean frames")
+        found.append(f"{few(lone)} without clean frames")
     if left:
-        found.append(f"{_some(left)} without rainy frames")
+        found.append(f"{few(left)} without rainy frames")
     if found:
         raise NasRestoreError(
             f"{root}: {' and '.join(found)}", hint="every clip needs its partner; move others away"
@@ -309,7 +309,7 @@ def _check_frames(rainy: FrameFolder, clean: FrameFolder) -> None:
     lone = [file.name for number, file in here.items() if number not in there]
     left = [file.name for number, file in there.items() if number not in here]
     found = [
-        f"{_some(names)} in {clip.folder.name} alone"
+        f"{few(names)} in {clip.folder.name} alone"
         for names, clip in ((lone, rainy), (left, clean))
         if names
     ]
@@ -328,7 +328,3 @@ def _numbered(clip: FrameFolder) -> dict[int | str, Path]:
 
 def _wide(clip: Clip) -> str:
     return f"{clip.size[1]}x{clip.size[0]}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join([*names[:NAMED], *[f"{len(names) - NAMED} more"] * (len(names) > NAMED)])

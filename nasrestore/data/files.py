@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nasrestore.data.images import IMAGE_SUFFIXES
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 
 NAMED = 3  # names of a kind in one message
 
@@ -75,7 +75,5 @@ class Failures:
         if len(self.errors) == 1:
             raise self.errors[0]
         if self.errors:
-            lines = [error.message for error in self.errors[:named]]
-            if len(self.errors) > named:
-                lines.append(f"and {len(self.errors) - named} more")
-            raise NasRestoreError(f"{len(self.errors)} {what}:\n  " + "\n  ".join(lines))
+            said = few((error.message for error in self.errors), named, between="\n  ")
+            raise NasRestoreError(f"{len(self.errors)} {what}:\n  {said}")

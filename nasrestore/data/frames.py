@@ -11,7 +11,7 @@ import numpy as np
 
 from nasrestore.data.files import existing_folder, images_matching
 from nasrestore.data.images import IMAGE_SUFFIXES, Image, image_size, read_image, write_image
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 
 NAMED = 8  # missing numbers in one message
 FRAME_NAME = "{:05d}.png"
@@ -125,11 +125,9 @@ def check_numbers(folder: Path, files: Sequence[Path]) -> None:
     steps = {after - before for before, after in zip(found, found[1:])}  # noqa: B905, RUF007
     missing = sorted(set(range(found[0], found[-1], min(steps))) - set(found)) if steps else []
     if missing:
-        shown = ", ".join(map(str, missing[:NAMED]))
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise NasRestoreError(
             f"{folder}: {len(missing)} frame{'s' * (len(missing) != 1)} missing between "
-            f"{files[0].name} and {files[-1].name}: {shown}{more}",
+            f"{files[0].name} and {files[-1].name}: {few(missing, NAMED)}",
             hint="a clip needs all its frames; cut it into two folders there",
         )
 

@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nasrestore.data.files import NAMED
 from nasrestore.data.sketch import (
     COARSE_CELLS,
     DETAIL_CELLS,
@@ -27,6 +26,7 @@ from nasrestore.data.sketch import (
     turned,
     unit,
 )
+from nasrestore.errors import few
 
 MOST_CUT = 1_500  # images that are looked for in each other
 MOST_WHOLE = 20_000  # images that are compared as wholes
@@ -95,8 +95,7 @@ class Leak:
 
 def named(leaks: Sequence[Leak]) -> str:
     """The first three in words, and how many more there are."""
-    more = [f"and {len(leaks) - NAMED} more"] * (len(leaks) > NAMED)
-    return "; ".join([*map(str, leaks[:NAMED]), *more])
+    return few(leaks, between="; ")
 
 
 def find_leaks(

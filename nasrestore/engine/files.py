@@ -12,10 +12,9 @@ from pathlib import Path
 
 from nasrestore.data.files import existing_folder, natural_sort
 from nasrestore.data.images import IMAGE_SUFFIXES
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 
 KNOWN = f"images are known by suffix: {' '.join(sorted(IMAGE_SUFFIXES))}"
-NAMED = 3
 
 NameKey = tuple[str, tuple[int, ...]]
 
@@ -210,6 +209,5 @@ def _lone(mine: dict[str, Path], theirs: dict[str, Path]) -> list[Path]:
 
 
 def _listed(paths: list[Path], folder: Path) -> str:
-    names = ", ".join(path.relative_to(folder).as_posix() for path in paths[:NAMED])
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return f"{len(paths)} in {folder}" + (f" ({names}{more})" if paths else "")
+    names = few(path.relative_to(folder).as_posix() for path in paths)
+    return f"{len(paths)} in {folder}" + (f" ({names})" if paths else "")

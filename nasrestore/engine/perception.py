@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from nasrestore.data.images import from_tensor, to_tensor
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 from nasrestore.metrics.perceptual import NAME, SMALLEST_SIDE, TOO_SMALL, Lpips
-
-SHOWN_NAMES = 3
 
 Figures = dict[str, float]
 Described = dict[str, list[Tensor]]  # by kind: before, after, clean
@@ -113,12 +111,10 @@ def check_sizes(sizes: Iterable[tuple[str, tuple[int, int]]]) -> None:
     sizes = list(sizes)
     small = [(name, size) for name, size in sizes if min(size) < SMALLEST_SIDE]
     if small:
-        names = [f"{name} {height}x{width}" for name, (height, width) in small[:SHOWN_NAMES]]
-        left = len(small) - SHOWN_NAMES
-        more = f" and {left} more" if left > 0 else ""
+        names = [f"{name} {height}x{width}" for name, (height, width) in small]
         raise NasRestoreError(
             f"{NAME} needs {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels (height x width), and "
-            f"{len(small)} of {len(sizes)} are smaller: {', '.join(names)}{more}",
+            f"{len(small)} of {len(sizes)} are smaller: {few(names)}",
             hint=TOO_SMALL,
         )
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 from nasrestore.graph.best_first import Chosen, Costs, Queue, Table, multipliers_for
 from nasrestore.graph.cost import Cost, CostModel
 from nasrestore.graph.genotype import Genotype, genotype_of
@@ -21,7 +21,6 @@ from nasrestore.graph.ir import Choice, Limits, SearchGraph
 EXACT = 10**6
 _PLAIN = 50_000  # beginnings looked at by score alone, before prices are put on costs
 _BEYOND = 150_000  # beginnings looked at where there are more architectures than EXACT
-MOST_NAMED = 3  # choices in one sentence
 _FLOOR = 1e-300
 _UNIT = 2**64  # scores are whole numbers of this unit, so that sums are exact
 
@@ -161,9 +160,7 @@ def _overruled(graph: SearchGraph, strengths: Strengths, decisions: Decisions) -
             said.append(f"{choice.name} takes {weakest}, not {strongest}")
     if not said:
         return ""
-    shown = "; ".join(said[:MOST_NAMED])
-    more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
-    return f"because of the limits, the strongest is not always taken: {shown}{more}"
+    return f"because of the limits, the strongest is not always taken: {few(said, between='; ')}"
 
 
 Found = list[tuple[Chosen, Cost | None]]

@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
-SHOWN_PROBLEMS = 3
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,8 @@ class Pretrained:
             if found != shape:
                 problems.append(f"{key}: expected {shape}, found {found}")
         if problems:
-            left = len(problems) - SHOWN_PROBLEMS
-            more = f" and {left} more" if left > 0 else ""
             raise NasRestoreError(
-                f"{origin} is not {self.name}'s state dict: "
-                f"{'; '.join(problems[:SHOWN_PROBLEMS])}{more}",
+                f"{origin} is not {self.name}'s state dict: {few(problems, between='; ')}",
                 hint=self.ways_out,
             )
         return {key: named[key] for key in shapes}

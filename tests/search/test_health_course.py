@@ -11,7 +11,7 @@ from nasrestore.graph.compile import compile_space
 from nasrestore.graph.ir import Choice
 from nasrestore.search.health import decided, logged, splits
 from nasrestore.search.health.course import courses, entropy_share
-from nasrestore.search.health.finding import Finding, few, finding_of, ordered
+from nasrestore.search.health.finding import Finding, finding_of, ordered
 from nasrestore.spec.space import parse_space
 
 PAIR = Choice("pair", "links", ("a", "b", "c", "d"), keep=2)
@@ -361,4 +361,3 @@ def test_hard_ones_come_first_and_each_once() -> None:
     soft, hard, ok = (Finding(k, "c", "s", k) for k in ("soft", "hard", "ok"))  # type: ignore[arg-type]
     assert ordered([ok, soft, hard, soft]) == [hard, soft, ok]
     assert finding_of({"time": "now", **hard.plain()}) == hard
-    assert few("abcde") == "a, b, c and 2 more"

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from nasrestore.search.health.finding import Finding, few
+from nasrestore.errors import few
+from nasrestore.search.health.finding import Finding
 from nasrestore.search.objective import Batch
 
 FIRST = 8  # batches of a level that are all looked at

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from nasrestore.errors import few
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.signature import OperationSignature
 from nasrestore.registry import operation
 from nasrestore.search.health.course import ChoiceCourse
-from nasrestore.search.health.finding import Finding, few
+from nasrestore.search.health.finding import Finding
 
 UNDECIDED = 0.95  # share of the greatest entropy
 RESTLESS = 0.1  # of the search, at its end

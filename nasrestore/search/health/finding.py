@@ -49,10 +49,3 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
 
 def of_kind(findings: Iterable[Finding], kind: Kind) -> list[Finding]:
     return [finding for finding in findings if finding.kind == kind]
-
-
-def few(names: Iterable[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more

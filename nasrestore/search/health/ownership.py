@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasrestore.errors import few
 from nasrestore.network.architecture import module_key
-from nasrestore.search.health.finding import Finding, few
+from nasrestore.search.health.finding import Finding
 from nasrestore.search.level import Level
 
 ARCHITECTURE = "architecture."  # of the names of a network's architecture parameters

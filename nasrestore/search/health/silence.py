@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nasrestore.search.health.finding import Finding, few
+from nasrestore.errors import few
+from nasrestore.search.health.finding import Finding
 from nasrestore.search.health.ownership import ARCHITECTURE
 from nasrestore.search.hyper import PREFIX
 

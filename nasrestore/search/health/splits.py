@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Protocol
 
-from nasrestore.search.health.finding import Finding, few
+from nasrestore.errors import few
+from nasrestore.search.health.finding import Finding
 
 LEAVE_OUT = (
     "leave these images out, or take another folder; where the overlap is meant, "

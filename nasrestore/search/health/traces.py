@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from nasrestore.search.health.finding import Finding, few
+from nasrestore.errors import few
+from nasrestore.search.health.finding import Finding
 from nasrestore.search.level import Level
 
 VALUED_STEPS = 3  # in which values are compared, too
