@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nasrestore.data.clips import (
@@ -19,6 +19,7 @@ from nasrestore.data.clips import (
 from nasrestore.data.files import Failures, existing_folder
 from nasrestore.data.layouts import SUBSET_FOLDERS, Subset
 from nasrestore.data.pairs import identity_of
+from nasrestore.data.scenes import FoundPairs
 from nasrestore.errors import NasRestoreError
 from nasrestore.registry import did_you_mean
 
@@ -115,26 +116,8 @@ _BUILT_IN = (
 CLIP_LAYOUTS: dict[str, ClipLayout] = {layout.name: layout for layout in _BUILT_IN}
 
 
-@dataclass(frozen=True)
-class ClipPairSet:
-    """The clips of a set, and what the user should hear about them."""
-
-    pairs: tuple[ClipPair, ...]
-    layout: str
-    notes: list[str]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    @property
-    def identities(self) -> list[str]:
-        """The clean clips, each once, in order."""
-        return list(dict.fromkeys(pair.identity for pair in self.pairs))
-
-    def select(self, identities: Collection[str]) -> ClipPairSet:
-        """The pairs of these clean clips alone."""
-        wanted = frozenset(identities)
-        return replace(self, pairs=tuple(p for p in self.pairs if p.identity in wanted))
+class ClipPairSet(FoundPairs[ClipPair]):
+    """The pairs of clips of one set; an identity is that of a clean clip."""
 
 
 def open_clips(root: str | Path, layout: str = "auto", subset: Subset | None = None) -> ClipPairSet:

@@ -6,7 +6,6 @@ clean clip's identity and the variant.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +32,7 @@ from nasrestore.data.pairs import identity_of
 from nasrestore.data.rain import RainModel
 from nasrestore.data.rain_clip import RainClip
 from nasrestore.data.samples import Photograph
+from nasrestore.data.scenes import identity_words
 from nasrestore.errors import NasRestoreError
 
 
@@ -220,6 +220,5 @@ def clean_clips(root: str | Path) -> list[CleanClip]:
     return found
 
 
-def _words(seed: int, name: str, *purpose: int) -> list[int]:
-    digest = hashlib.sha256(name.encode()).digest()
-    return [seed, *np.frombuffer(digest, dtype="<u4").tolist(), *purpose]
+def _words(seed: int, identity: str, *purpose: int) -> list[int]:
+    return [seed, *identity_words(identity), *purpose]

@@ -7,7 +7,7 @@ and both ways give the same pixels.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from nasrestore.data.images import with_channels
 from nasrestore.data.imageset import DEFAULT_LIMIT_BYTES, to_pixels
 from nasrestore.data.leaks import Fingerprint
 from nasrestore.data.rain import RainModel
+from nasrestore.data.scenes import SceneSet
 from nasrestore.data.segments import Segment, segments
 from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
@@ -43,7 +44,7 @@ class _Item:
     flow: torch.Tensor | None = None  # of every window, without its centre frame
 
 
-class ClipSet:
+class ClipSet(SceneSet[_Item]):
     """Rainy clips and the clean ones they show, as uint8 ``T C H W`` tensors.
 
     Use :meth:`from_pairs` or :meth:`with_rain`.
@@ -64,6 +65,8 @@ class ClipSet:
         NasRestoreError: clips that cannot be read, are shorter than the window, or differ in length
             from their clean ones, all in one message; or the disk is full.
     """
+
+    what = "clips"
 
     def __init__(
         self,
@@ -112,14 +115,6 @@ class ClipSet:
             for variant in range(variants)
         ]
         return cls(sources, **settings)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @property
-    def identities(self) -> list[str]:
-        """The clean clip of every rainy one."""
-        return [item.source.identity for item in self._items]
 
     @property
     def names(self) -> list[str]:
@@ -174,18 +169,6 @@ class ClipSet:
             flow = torch.cat([others[:radius], still, others[radius:]])
         return window, item.clean[centre, :, rows, columns], flow
 
-    def select(self, identities: Collection[str]) -> ClipSet:
-        """The rainy clips of these clean ones alone; nothing is decoded again.
-
-        Raises:
-            NasRestoreError: the set has none of them.
-        """
-        wanted = frozenset(identities)
-        chosen = [item for item in self._items if item.source.identity in wanted]
-        if not chosen:
-            raise NasRestoreError(f"none of the {len(wanted)} chosen clips is in the data")
-        return self._of(chosen)
-
     def in_segments(self, frames: int) -> ClipSet:
         """Every clip cut into consecutive :func:`nasrestore.data.segments.segments`; none is copied.
 
@@ -213,13 +196,6 @@ class ClipSet:
             item.clean[inside],
             None if item.flow is None else item.flow[windows],
         )
-
-    def _of(self, items: list[_Item]) -> ClipSet:
-        """A set of other items that shares all else."""
-        part = object.__new__(ClipSet)
-        part.__dict__.update(self.__dict__)
-        part._items = items
-        return part
 
     def fingerprints(self, *, sketched: bool = True) -> list[Fingerprint]:
         """What every clean clip is compared by, for the check that splits share none.

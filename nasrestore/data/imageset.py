@@ -6,24 +6,23 @@ randomness depends on the seed, the clean scene's identity and the variant, and 
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from nasrestore.data.augment import recoloured
-from nasrestore.data.auxiliary_rain import AuxiliaryRain, add_auxiliary_rain
+from nasrestore.data.auxiliary_rain import AuxiliaryRain
 from nasrestore.data.files import Failures
-from nasrestore.data.images import image_size, to_eight_bit, with_channels
+from nasrestore.data.image_sources import ImageSource, PairSource, RainSource
+from nasrestore.data.images import to_eight_bit, with_channels
 from nasrestore.data.layouts import PairSet
 from nasrestore.data.leaks import Fingerprint
-from nasrestore.data.pairs import Pair, load_clean, load_rainy, pair_size
-from nasrestore.data.rain import RainModel, add_rain
+from nasrestore.data.pairs import Pair
+from nasrestore.data.rain import RainModel
 from nasrestore.data.samples import Photograph
+from nasrestore.data.scenes import SceneSet
 from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
 from nasrestore.errors import NasRestoreError
@@ -33,94 +32,10 @@ DEFAULT_LIMIT_BYTES = 4 * 2**30
 Progress = Callable[[int, int], None]
 
 
-class Source(Protocol):
-    """One rainy image and its clean scene, still on the disk; pixels are ``H W C``."""
-
-    @property
-    def identity(self) -> str: ...
-    @property
-    def clean_key(self) -> Hashable:
-        """Equal for sources that share their clean image."""
-
-    def size(self) -> tuple[int, int]: ...
-    def clean(self) -> np.ndarray: ...
-    def rainy(self, clean: np.ndarray) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class PairSource:
-    """A pair of files."""
-
-    pair: Pair
-
-    @property
-    def identity(self) -> str:
-        return self.pair.identity
-
-    @property
-    def clean_key(self) -> Hashable:
-        return self.pair.clean
-
-    def size(self) -> tuple[int, int]:
-        return pair_size(self.pair)
-
-    def clean(self) -> np.ndarray:
-        return load_clean(self.pair)
-
-    def rainy(self, clean: np.ndarray) -> np.ndarray:
-        pixels = load_rainy(self.pair)
-        assert pixels is not None  # ImageSet.from_pairs refuses pairs without
-        return pixels
-
-
-@dataclass(frozen=True)
-class RainSource:
-    """A photograph under synthetic rain, rounded to uint8 as a file would be.
-
-    With ``recolour``, variants after the first show the scene in other colours and brightness.
-    """
-
-    photograph: Photograph
-    model: RainModel
-    seed: int
-    variant: int
-    recolour: bool = False
-    auxiliary: AuxiliaryRain | None = None
-
-    @property
-    def identity(self) -> str:
-        return self.photograph.identity
-
-    @property
-    def clean_key(self) -> Hashable:
-        return (self.photograph.identity, self.variant if self.recolour else 0)
-
-    def size(self) -> tuple[int, int]:
-        return image_size(self.photograph.path)
-
-    def clean(self) -> np.ndarray:
-        pixels = self.photograph.load()
-        return recoloured(pixels, self._generator(1)) if self.recolour and self.variant else pixels
-
-    def rainy(self, clean: np.ndarray) -> np.ndarray:
-        dry, generator = clean.astype(np.float32) / np.float32(255), self._generator()
-        if self.auxiliary is None:
-            rainy = add_rain(dry, self.model, generator)
-        else:
-            rainy = add_auxiliary_rain(dry, self.model, self.auxiliary, generator)
-        pixels: np.ndarray = np.rint(rainy * 255).astype(np.uint8)
-        return pixels
-
-    def _generator(self, *purpose: int) -> np.random.Generator:
-        name = hashlib.sha256(self.identity.encode()).digest()
-        words = np.frombuffer(name, dtype="<u4").tolist()
-        return np.random.default_rng([self.seed, self.variant, *words, *purpose])
-
-
 @dataclass(frozen=True)
 class _Item:
     number: int
-    source: Source
+    source: ImageSource
     height: int
     width: int
 
@@ -128,7 +43,7 @@ class _Item:
 _Seen = tuple[str, np.ndarray | None]  # content hash and sketch of a clean image
 
 
-class ImageSet:
+class ImageSet(SceneSet[_Item]):
     """Rainy images and their clean scenes as uint8 ``C H W`` tensors.
 
     Use :meth:`from_pairs` or :meth:`with_rain`.
@@ -145,9 +60,11 @@ class ImageSet:
         NasRestoreError: no image, or some cannot be read (up to five are named).
     """
 
+    what = "images"
+
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[ImageSource],
         *,
         channels: int = 3,
         device: str | torch.device = "cpu",
@@ -211,14 +128,6 @@ class ImageSet:
             sources, channels=channels, device=device, limit_bytes=limit_bytes, progress=progress
         )
 
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @property
-    def identities(self) -> list[str]:
-        """The clean scene of every rainy image."""
-        return [item.source.identity for item in self._items]
-
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of every image."""
@@ -244,21 +153,6 @@ class ImageSet:
             lambda: self._tensor(item, item.source.rainy(to_pixels(clean))),
         )
         return rainy, clean
-
-    def select(self, identities: Collection[str]) -> ImageSet:
-        """The images of these scenes alone; nothing is decoded again.
-
-        Raises:
-            NasRestoreError: the set has none of them.
-        """
-        wanted = frozenset(identities)
-        chosen = [item for item in self._items if item.source.identity in wanted]
-        if not chosen:
-            raise NasRestoreError(f"none of the {len(wanted)} chosen images is in the data")
-        part = object.__new__(ImageSet)
-        part.__dict__.update(self.__dict__)
-        part._items = chosen
-        return part
 
     def fingerprints(self, *, sketched: bool = True) -> list[Fingerprint]:
         """What every clean scene is compared by, for the check that splits share none.
@@ -348,7 +242,7 @@ class _Recent:
         return made
 
 
-def _measured(sources: Sequence[Source]) -> list[_Item]:
+def _measured(sources: Sequence[ImageSource]) -> list[_Item]:
     failures = Failures()
     items = []
     for number, source in enumerate(sources):

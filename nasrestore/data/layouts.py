@@ -7,13 +7,14 @@ and since no list of them can be shipped, they are not left out here.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from nasrestore.data.files import existing_folder, images_matching
 from nasrestore.data.pairs import Pair, PairRule, find_pairs, has_pairs, read_pair_list
+from nasrestore.data.scenes import FoundPairs
 from nasrestore.errors import NasRestoreError
 from nasrestore.registry import did_you_mean
 
@@ -128,32 +129,8 @@ _BUILT_IN = (
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in _BUILT_IN}
 
 
-@dataclass(frozen=True)
-class PairSet:
-    """The pairs of one set, and what was noticed on the way.
-
-    Attributes:
-        pairs: in natural order.
-        layout: the layout's name; ``given`` for two folders named by the user.
-        notes: sentences for the user: what was found, and a count that is not the published one.
-    """
-
-    pairs: tuple[Pair, ...]
-    layout: str
-    notes: list[str]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    @property
-    def identities(self) -> list[str]:
-        """The clean scenes, each once, in order."""
-        return list(dict.fromkeys(pair.identity for pair in self.pairs))
-
-    def select(self, identities: Collection[str]) -> PairSet:
-        """The pairs of these scenes alone."""
-        wanted = frozenset(identities)
-        return replace(self, pairs=tuple(p for p in self.pairs if p.identity in wanted))
+class PairSet(FoundPairs[Pair]):
+    """The pairs of images of one set."""
 
 
 def open_pairs(

@@ -8,8 +8,9 @@ import torch
 from made_images import Writer, random_pixels
 
 from nasrestore.data import rain
+from nasrestore.data.image_sources import PairSource
 from nasrestore.data.images import write_image
-from nasrestore.data.imageset import ImageSet, PairSource, full_pairs
+from nasrestore.data.imageset import ImageSet, full_pairs
 from nasrestore.data.layouts import open_pairs
 from nasrestore.data.pairs import Pair
 from nasrestore.data.samples import clean_folder

@@ -7,7 +7,7 @@ import pytest
 import torch
 from made_images import Writer
 
-from nasrestore.data import imageset, rain
+from nasrestore.data import image_sources, rain
 from nasrestore.data.imageset import ImageSet
 from nasrestore.data.pairs import Pair
 from nasrestore.data.patches import Batch, PatchStream
@@ -182,8 +182,8 @@ def test_a_pool_that_fits_is_cut_with_every_image_decoded_once(
     pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    load = imageset.load_clean
-    monkeypatch.setattr(imageset, "load_clean", lambda pair: decoded.append(pair) or load(pair))
+    load = image_sources.load_clean
+    monkeypatch.setattr(image_sources, "load_clean", lambda pair: decoded.append(pair) or load(pair))
     lazy = ImageSet.from_pairs(pairs, limit_bytes=15_000)
     stream = PatchStream(lazy, 8, 4, patches=30)
     for _ in range(12):
