@@ -100,7 +100,7 @@ def _measure_images(
     perception: Perception | None,
     options: Options,
 ) -> Measured:
-    from nasrestore.data.patches import full_pairs
+    from nasrestore.data.whole import full_pairs
     from nasrestore.engine.evaluate import evaluate_pairs
 
     shown: list[Shown] = []
@@ -129,8 +129,8 @@ def _measure_clips(
 ) -> Measured:
     import torch
 
-    from nasrestore.data.clipset import full_clips
     from nasrestore.data.images import from_tensor
+    from nasrestore.data.whole import full_clips
     from nasrestore.engine.evaluate_sequences import evaluate_sequences
 
     shown: list[Shown] = []

@@ -16,6 +16,7 @@ import torch
 
 from nasrestore.data.auxiliary_rain import AuxiliaryRain
 from nasrestore.data.clip_checks import check_lengths, expected_bytes, measured
+from nasrestore.data.clip_flow import Flow, window_flows
 from nasrestore.data.clip_layouts import ClipPairSet
 from nasrestore.data.clip_sources import CleanSource, ClipSource, PairedClip, RainyClip
 from nasrestore.data.clip_store import ClipStore, StoreError
@@ -32,7 +33,6 @@ from nasrestore.data.split import content_hash
 from nasrestore.errors import NasRestoreError
 
 Progress = Callable[[int, int], None]
-Flow = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -260,32 +260,12 @@ class ClipSet(SceneSet[_Item]):
                 shape = (len(item.rainy) - self.window + 1, self.window - 1, 2, *item.size)
                 item.flow = torch.zeros((), dtype=torch.float16, device=self.device).expand(shape)
                 continue
+            flows = window_flows(item.rainy, self.window, flow, torch.device(device))
             try:
-                item.flow = store.put(
-                    self._flows(item, flow, torch.device(device), done, total, progress)
-                )
+                item.flow = store.put(_told(flows, done, total, progress))
             except NasRestoreError as error:
                 error.message = f"{item.source.name}: {error.message}"
                 raise
-
-    def _flows(
-        self,
-        item: _Item,
-        flow: Flow,
-        device: torch.device,
-        done: Iterator[int],
-        total: int,
-        progress: Progress | None,
-    ) -> Iterator[np.ndarray]:
-        centre = self.window // 2
-        others = [t for t in range(self.window) if t != centre]
-        for start in range(len(item.rainy) - self.window + 1):
-            window = item.rainy[start : start + self.window].to(device)[None].float() / 255
-            if window.shape[2] == 1:
-                window = window.expand(-1, -1, 3, -1, -1)
-            yield flow(window)[0, others].to("cpu", torch.float16).numpy()
-            if progress is not None:
-                progress(next(done), total)
 
     def _decoded(
         self,
@@ -324,35 +304,18 @@ class ClipSet(SceneSet[_Item]):
         return self._stores[0].put(planes())
 
 
+def _told(
+    flows: Iterable[np.ndarray], done: Iterator[int], total: int, progress: Progress | None
+) -> Iterator[np.ndarray]:
+    """The same, and after each word of how many there were."""
+    for made in flows:
+        yield made
+        if progress is not None:
+            progress(next(done), total)
+
+
 def _contents(clean: torch.Tensor) -> Iterator[str]:
     """Hashes of the frames, ``T C H W``, that are not of one colour."""
     for frame in clean:
         if frame.min() != frame.max():
             yield content_hash(to_pixels(frame))
-
-
-@dataclass(frozen=True)
-class FullClip:
-    """A pair of whole clips for evaluation; frames are ``H W C`` uint8, made one at a time."""
-
-    name: str
-    rainy: Iterable[np.ndarray]
-    clean: Iterable[np.ndarray]
-    length: int
-
-
-def full_clips(clips: ClipSet) -> Iterator[FullClip]:
-    """Every rainy clip whole, with its clean one."""
-    for index, name in enumerate(clips.names):
-        rainy, clean = clips.clip(index)
-        yield FullClip(name, _Pixels(rainy), _Pixels(clean), len(rainy))
-
-
-class _Pixels:
-    """``T C H W`` as frames ``H W C``, as often as wanted."""
-
-    def __init__(self, planes: torch.Tensor) -> None:
-        self._planes = planes
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return map(to_pixels, self._planes)

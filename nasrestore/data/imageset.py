@@ -7,7 +7,7 @@ randomness depends on the seed, the clean scene's identity and the variant, and 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -207,13 +207,6 @@ class ImageSet(SceneSet[_Item]):
         pixels = with_channels(to_eight_bit(pixels), self.channels)
         planes = np.array(pixels.transpose(2, 0, 1), order="C")
         return torch.from_numpy(planes).to(self.device)
-
-
-def full_pairs(images: ImageSet) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """``(identity, rainy, clean)`` of every image, whole, ``H W C`` uint8, for evaluation."""
-    for index, identity in enumerate(images.identities):
-        rainy, clean = images.pair(index)
-        yield identity, to_pixels(rainy), to_pixels(clean)
 
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from nasrestore.data.augment import dihedral
-from nasrestore.data.imageset import ImageSet, full_pairs
+from nasrestore.data.imageset import ImageSet
 from nasrestore.data.sampler import PatchSampler
-
-__all__ = ["Batch", "ImageSet", "PatchStream", "full_pairs"]
 
 
 @dataclass(frozen=True, slots=True)

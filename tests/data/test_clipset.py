@@ -14,11 +14,12 @@ from made_clips import SIZE, frame, put_clip, put_pairs
 from nasrestore.data import clip_store, rain
 from nasrestore.data.clip_layouts import open_clips
 from nasrestore.data.clip_sources import MovedPhotograph, clean_clips
-from nasrestore.data.clipset import ClipSet, full_clips
+from nasrestore.data.clipset import ClipSet
 from nasrestore.data.imageset import to_pixels
 from nasrestore.data.samples import Photograph
 from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
+from nasrestore.data.whole import full_clips
 from nasrestore.errors import NasRestoreError
 
 

@@ -10,12 +10,13 @@ from made_images import Writer, random_pixels
 from nasrestore.data import rain
 from nasrestore.data.image_sources import PairSource
 from nasrestore.data.images import write_image
-from nasrestore.data.imageset import ImageSet, full_pairs
+from nasrestore.data.imageset import ImageSet
 from nasrestore.data.layouts import open_pairs
 from nasrestore.data.pairs import Pair
 from nasrestore.data.samples import clean_folder
 from nasrestore.data.sketch import sketch
 from nasrestore.data.split import content_hash
+from nasrestore.data.whole import full_pairs
 from nasrestore.errors import NasRestoreError
 
 

@@ -183,7 +183,9 @@ def test_a_pool_that_fits_is_cut_with_every_image_decoded_once(
 ) -> None:
     decoded = []
     load = image_sources.load_clean
-    monkeypatch.setattr(image_sources, "load_clean", lambda pair: decoded.append(pair) or load(pair))
+    monkeypatch.setattr(
+        image_sources, "load_clean", lambda pair: decoded.append(pair) or load(pair)
+    )
     lazy = ImageSet.from_pairs(pairs, limit_bytes=15_000)
     stream = PatchStream(lazy, 8, 4, patches=30)
     for _ in range(12):
