@@ -5,15 +5,13 @@ Shapes: N clips a batch, T frames, C channels, P the patch's height and width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from nasrestore.data.augment import dihedral, dihedral_flow
 from nasrestore.data.clipset import ClipSet
-from nasrestore.data.patches import Batch
-from nasrestore.data.sampler import PatchSampler
+from nasrestore.data.patches import Batch, BatchesOfPatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class _View:
     centre: int
 
 
-class ClipStream(PatchSampler, Iterator[Batch]):
+class ClipStream(BatchesOfPatches):
     """Patches of clips, in the order of :class:`nasrestore.data.sampler.PatchSampler`.
 
     Its views are the windows of T frames that lie inside of a clip, each around its centre frame.
@@ -62,22 +60,17 @@ class ClipStream(PatchSampler, Iterator[Batch]):
         ]
         identities = [clips.identities[view.clip] for view in self._views]
         sizes = [clips.sizes[view.clip] for view in self._views]
-        super().__init__(identities, sizes, patch, batch, patches, augment, seed)
+        drawn = (identities, sizes, patch, batch, patches, augment, seed)
+        super().__init__(*drawn, device=device or clips.device, channels_last=channels_last)
         self._settings |= {"frames": clips.window}
         self.clips = clips
-        self.device = clips.device if device is None else torch.device(device)
-        self._channels_last = channels_last
-
-    def __iter__(self) -> ClipStream:
-        return self
 
     def __next__(self) -> Batch:
         _, places, turns = self.draw()
         degraded, clean, flows = [], [], []
         for (view, top, left), turn in zip(places, turns, strict=True):
-            rows, columns = slice(top, top + self.patch), slice(left, left + self.patch)
-            at = self._views[view]
-            window, target, flow = self.clips.window_at(at.clip, at.centre, rows, columns)
+            at, inside = self._views[view], self._inside(top, left)
+            window, target, flow = self.clips.window_at(at.clip, at.centre, *inside)
             degraded.append(dihedral(window, turn))
             clean.append(dihedral(target, turn))
             if flow is not None:
@@ -88,10 +81,3 @@ class ClipStream(PatchSampler, Iterator[Batch]):
             tuple(self._identities[view] for view, _, _ in places),
             torch.stack(flows).to(self.device) if flows else None,
         )
-
-    def _stacked(self, patches: Sequence[torch.Tensor]) -> torch.Tensor:
-        """``... C P P`` in [0, 1], every frame in the memory format."""
-        stacked = torch.stack(list(patches)).to(self.device)
-        if self._channels_last:
-            stacked = stacked.movedim(-3, -1).contiguous().movedim(-1, -3)
-        return stacked.to(torch.float32).div_(255)

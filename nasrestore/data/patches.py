@@ -6,14 +6,18 @@ Shapes: N images a batch, C channels, P the patch's height and width; of clips, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from nasrestore.data.augment import dihedral
 from nasrestore.data.imageset import ImageSet
 from nasrestore.data.sampler import PatchSampler
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,39 @@ class Batch:
     flow: torch.Tensor | None = None
 
 
-class PatchStream(PatchSampler, Iterator[Batch]):
+class BatchesOfPatches(PatchSampler, Iterator[Batch]):
+    """What is drawn and cut from uint8 tensors, as float batches where they are wanted.
+
+    Args:
+        device: where batches go.
+        channels_last: the memory format of the batches, of every frame.
+        drawn: the arguments of :class:`nasrestore.data.sampler.PatchSampler`.
+    """
+
+    def __init__(self, *drawn: Any, device: str | torch.device, channels_last: bool) -> None:
+        super().__init__(*drawn)
+        self.device = torch.device(device)
+        self._channels_last = channels_last
+
+    def __iter__(self) -> Self:
+        return self
+
+    def _inside(self, top: int, left: int) -> tuple[slice, slice]:
+        """The rows and the columns of a patch."""
+        return slice(top, top + self.patch), slice(left, left + self.patch)
+
+    def _stacked(self, patches: Sequence[torch.Tensor]) -> torch.Tensor:
+        """``... C P P`` in [0, 1]."""
+        stacked = torch.stack(list(patches)).to(self.device)
+        plain = torch.contiguous_format
+        if self._channels_last:
+            made = stacked.movedim(-3, -1).to(torch.float32, memory_format=plain).movedim(-1, -3)
+        else:
+            made = stacked.to(torch.float32, memory_format=plain)
+        return made.div_(255)
+
+
+class PatchStream(BatchesOfPatches):
     """Patches of images, in the order of :class:`nasrestore.data.sampler.PatchSampler`.
 
     Args:
@@ -64,14 +100,10 @@ class PatchStream(PatchSampler, Iterator[Batch]):
         device: str | torch.device | None = None,
         channels_last: bool = True,
     ) -> None:
-        super().__init__(images.identities, images.sizes, patch, batch, patches, augment, seed)
+        drawn = (images.identities, images.sizes, patch, batch, patches, augment, seed)
+        super().__init__(*drawn, device=device or images.device, channels_last=channels_last)
         self.images = images
-        self.device = images.device if device is None else torch.device(device)
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._cut = self._cut_pool()
-
-    def __iter__(self) -> PatchStream:
-        return self
 
     def __next__(self) -> Batch:
         entries, places, turns = self.draw()
@@ -104,10 +136,6 @@ class PatchStream(PatchSampler, Iterator[Batch]):
 
     def _window(self, place: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         image, top, left = place
-        rows, columns = slice(top, top + self.patch), slice(left, left + self.patch)
+        rows, columns = self._inside(top, left)
         degraded, clean = self.images.pair(image)
         return degraded[:, rows, columns], clean[:, rows, columns]
-
-    def _stacked(self, patches: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        stacked = torch.stack(patches).to(self.device)
-        return stacked.to(torch.float32, memory_format=self._format).div_(255)
