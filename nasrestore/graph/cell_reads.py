@@ -9,8 +9,8 @@ from nasrestore.graph.copies import reads_by_default, reads_named
 from nasrestore.graph.scope import Scope
 from nasrestore.graph.values import Problems
 from nasrestore.registry import did_you_mean
-from nasrestore.spec.parts import CellParts
 from nasrestore.spec.space import NodeSpec
+from nasrestore.spec.space_parts import CellParts
 
 Reads = tuple[str, ...]
 Bindings = dict[str, Reads]  # local names in the scope of the use, by input, in the cells' order

@@ -29,9 +29,9 @@ from nasrestore.graph.values import (
     given_constants,
 )
 from nasrestore.registry import did_you_mean
-from nasrestore.spec.parts import CellParts
 from nasrestore.spec.source import Tree
 from nasrestore.spec.space import CellChoiceSpec, LinkSpec, NodeSpec
+from nasrestore.spec.space_parts import CellParts
 
 MOST_NESTED = 8
 BETWEEN = ".between"  # after the name of a use; no declared node can be called so

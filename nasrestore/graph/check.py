@@ -14,8 +14,8 @@ from nasrestore.graph.scope import Copy
 from nasrestore.graph.shapes import Assembly
 from nasrestore.graph.signature import SignatureError
 from nasrestore.graph.values import Problems
-from nasrestore.spec.parts import SpaceParts
 from nasrestore.spec.source import Tree
+from nasrestore.spec.space_parts import SpaceParts
 
 
 @dataclass(frozen=True)

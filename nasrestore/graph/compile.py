@@ -27,9 +27,9 @@ from nasrestore.graph.resolve import Links, choices_of
 from nasrestore.graph.scope import Copy, Scope
 from nasrestore.graph.shapes import Assembly, assemble, scales_of
 from nasrestore.graph.values import Problems, constants
-from nasrestore.spec.parts import SpaceParts, parts_of, read_parts
 from nasrestore.spec.source import Tree
 from nasrestore.spec.space import SpaceSpec, check_format, read_space
+from nasrestore.spec.space_parts import SpaceParts, parts_of, read_parts
 
 __all__ = ["compile_space", "compile_tree", "parse_size"]
 

@@ -11,9 +11,9 @@ from nasrestore.graph.expand import Candidate, candidates, plain_operation
 from nasrestore.graph.links import LinkGroup
 from nasrestore.graph.scope import Copy, Names, Scope
 from nasrestore.graph.values import Environment, Problems, evaluate_integer
-from nasrestore.spec.parts import Body
 from nasrestore.spec.source import Tree
 from nasrestore.spec.space import NodeSpec
+from nasrestore.spec.space_parts import Body
 
 MOST_COPIES = 1000
 

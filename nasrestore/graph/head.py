@@ -11,9 +11,9 @@ from nasrestore.graph.scope import Names
 from nasrestore.graph.values import Environment, Problems, evaluate_integer
 from nasrestore.registry import did_you_mean
 from nasrestore.spec.leaf import Value
-from nasrestore.spec.parts import SpaceParts
 from nasrestore.spec.source import Tree
 from nasrestore.spec.space import MacsLimitSpec, OutputSpec
+from nasrestore.spec.space_parts import SpaceParts
 
 MOST_STAGES = 100
 MOST_FRAMES = 101

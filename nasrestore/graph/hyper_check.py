@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nasrestore.graph.values import Problems
 from nasrestore.registry import did_you_mean
-from nasrestore.spec.parts import RecipeParts
 from nasrestore.spec.recipe import HyperSpec, LevelSpec, TermSpec
+from nasrestore.spec.recipe_parts import RecipeParts
 from nasrestore.spec.source import Tree
 
 if TYPE_CHECKING:

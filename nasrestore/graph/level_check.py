@@ -12,8 +12,9 @@ from nasrestore.graph.reach import ARCHITECTURE, owned
 from nasrestore.graph.signature import HypergradientSignature
 from nasrestore.graph.values import Problems
 from nasrestore.registry import did_you_mean
-from nasrestore.spec.parts import Part, RecipeParts
+from nasrestore.spec.parts import Part
 from nasrestore.spec.recipe import LevelSpec, NamedSpec, PhaseSpec
+from nasrestore.spec.recipe_parts import RecipeParts
 
 
 @dataclass(frozen=True)

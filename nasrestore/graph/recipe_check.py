@@ -16,8 +16,9 @@ from nasrestore.graph.reach import ARCHITECTURE, check_dependence, reads_variabl
 from nasrestore.graph.values import Problems
 from nasrestore.registry import did_you_mean
 from nasrestore.spec.data import DataSpec
-from nasrestore.spec.parts import Part, RecipeParts, read_recipe_parts, recipe_parts_of
+from nasrestore.spec.parts import Part
 from nasrestore.spec.recipe import LevelSpec, PhaseSpec, RecipeSpec, TermSpec
+from nasrestore.spec.recipe_parts import RecipeParts, read_recipe_parts, recipe_parts_of
 from nasrestore.spec.source import Tree
 
 

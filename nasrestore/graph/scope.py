@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from nasrestore.graph.expand import Candidate
 from nasrestore.graph.values import Environment, Problems
 from nasrestore.registry import did_you_mean
-from nasrestore.spec.parts import Body
 from nasrestore.spec.source import Tree
+from nasrestore.spec.space_parts import Body
 
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\.([0-9]{1,9})(?:-([0-9]{1,9}))?)?")
 
