@@ -35,8 +35,8 @@ def hypergradient_of(
     Args:
         chain: for each level, innermost first, the names of its variables and its objective, a
             function from all variables by name to a scalar.
-        at: the value of each variable, a floating-point tensor or a number; the levels below should be at their minima where the method
-            supposes it.
+        at: the value of each variable, a floating-point tensor or a number; the levels below should be
+            at their minima where the method supposes it.
         method: as a recipe names it, such as ``{"name": "neumann", "terms": 50, "rate": 0.1}``.
         curvature: likewise; wanted with two or more levels below, if the method sees these.
         rate: learning rate of the levels' (plain) descent, where a method does not name its own.
@@ -54,9 +54,6 @@ def hypergradient_of(
             floating-point tensor, or an objective uses a tensor made in inference mode.
         RunStopped: a solver did not converge, and ``unsolved`` is ``stop``.
     """
-    import nasrestore.search.hypergradient  # noqa: F401  attaches the factories
-    from nasrestore import registry
-    from nasrestore.assemble.network import make
     from nasrestore.search.hypergradient.curvature import Present, reduced, with_responses
     from nasrestore.search.hypergradient.functions import (
         check_objectives,
@@ -70,18 +67,7 @@ def hypergradient_of(
 
     levels = levels_of(chain, rate, device_of(at))
     *below, upper = levels
-    made = make(registry.hypergradient, read_named(tree_of(method, _PYTHON, "method")))
-    sees = getattr(registry.hypergradient.signature(_name(method)), "below", True)
-    if sees and not below:
-        raise NasRestoreError(f"{_name(method)} needs a level below", hint="use first_order")
-    if sees and len(below) > 1 and curvature is None:
-        raise NasRestoreError(
-            "with two or more levels below, curvature must be said",
-            hint="frozen (constants), unrolled (they take steps), resolved (they stay minimal)",
-        )
-    by = None
-    if curvature is not None and below:
-        by = make(registry.curvature, read_named(tree_of(curvature, _PYTHON, "curvature")))
+    made, by = _made(method, curvature, len(below))
     with gradients_on():
         parameters = values_of(at, [name for level in levels for name in level.variables])
         check_objectives(levels, parameters)
@@ -97,6 +83,30 @@ _PYTHON = Location("argument", 1, 1)
 
 def _name(named: Named) -> str:
     return named if isinstance(named, str) else str(named.get("name"))
+
+
+def _made(method: Named, curvature: Named | None, below: int) -> tuple[Any, Any]:
+    """The method and the curvature, None where there is none, for so many levels below.
+
+    Raises:
+        NasRestoreError: the method needs a level below, or the curvature to be said; or as ``make``.
+    """
+    import nasrestore.search.hypergradient  # noqa: F401  attaches the factories
+    from nasrestore import registry
+    from nasrestore.assemble.network import make
+
+    made = make(registry.hypergradient, read_named(tree_of(method, _PYTHON, "method")))
+    sees = getattr(registry.hypergradient.signature(_name(method)), "below", True)
+    if sees and not below:
+        raise NasRestoreError(f"{_name(method)} needs a level below", hint="use first_order")
+    if sees and below > 1 and curvature is None:
+        raise NasRestoreError(
+            "with two or more levels below, curvature must be said",
+            hint="frozen (constants), unrolled (they take steps), resolved (they stay minimal)",
+        )
+    if curvature is None or not below:
+        return made, None
+    return made, make(registry.curvature, read_named(tree_of(curvature, _PYTHON, "curvature")))
 
 
 def _on(level: Any, parameters: Mapping[str, Tensor]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasrestore.assemble.prepare import find_genotype, prepare
+from nasrestore.assemble.prepare import Prepared, find_genotype, prepare
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.cost import graph_cost
 from nasrestore.graph.derive import derive
@@ -71,17 +71,7 @@ def profile(
         NasRestoreError: the genotype is missing or for another space.
     """
     prepared = prepare(recipe, overrides)
-    notes: list[str] = []
-    if genotype is not None:
-        decided, notes = find_genotype(genotype, prepared.graph)
-    elif prepared.graph.choices:
-        raise NasRestoreError(
-            f"space {prepared.graph.name!r} leaves choices open",
-            hint="name the network: --genotype FILE",
-        )
-    else:
-        decided = genotype_of(prepared.graph, {})
-    graph = derive(prepared.graph, decided)
+    graph, notes = _derived(prepared, genotype)
     import torch  # last: input errors do not wait for it
 
     from nasrestore.assemble.network import device_named, plain_network
@@ -90,12 +80,6 @@ def profile(
     torch.manual_seed(0)
     network = plain_network(graph).eval()
     whole = _rounded(size, graph.multiple)
-    if whole[0] * whole[1] > MOST_PIXELS:
-        raise NasRestoreError(
-            f"{whole[0]}x{whole[1]} is {whole[0] * whole[1] / 1e6:,.0f} megapixels, "
-            f"over the limit of {MOST_PIXELS // 10**6}",
-            hint="--size of the images that are restored",
-        )
     if whole != size:
         notes.append(
             f"{size[0]}x{size[1]} counted as {whole[0]}x{whole[1]}, a multiple of {graph.multiple}"
@@ -115,8 +99,28 @@ def profile(
     )
 
 
+def _derived(prepared: Prepared, genotype: str | None) -> tuple[SearchGraph, list[str]]:
+    """The graph of the network that is meant, and what is to be said of its genotype."""
+    if genotype is not None:
+        decided, notes = find_genotype(genotype, prepared.graph)
+        return derive(prepared.graph, decided), notes
+    if prepared.graph.choices:
+        raise NasRestoreError(
+            f"space {prepared.graph.name!r} leaves choices open",
+            hint="name the network: --genotype FILE",
+        )
+    return derive(prepared.graph, genotype_of(prepared.graph, {})), []
+
+
 def _rounded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The size that is counted: a multiple on both sides, and no more than an image may have."""
     height, width = (-(-side // multiple) * multiple for side in size)
+    if height * width > MOST_PIXELS:
+        raise NasRestoreError(
+            f"{height}x{width} is {height * width / 1e6:,.0f} megapixels, "
+            f"over the limit of {MOST_PIXELS // 10**6}",
+            hint="--size of the images that are restored",
+        )
     return height, width
 
 

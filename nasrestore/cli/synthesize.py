@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nasrestore.cli import options
 from nasrestore.cli.output import print_json, say
@@ -11,6 +12,9 @@ from nasrestore.cli.progress import ProgressObserver
 from nasrestore.cli.stopping import Stopped, terminable
 from nasrestore.errors import NasRestoreError
 from nasrestore.spec.rain import QUANTITIES, RAIN_KINDS
+
+if TYPE_CHECKING:
+    from nasrestore.api.synthesize import Synthesis
 
 EXAMPLE = """
 nasrestore synthesize photos/ --out pairs --preset heavy --seed 1
@@ -70,9 +74,8 @@ def run(arguments: Namespace) -> int:
     from nasrestore.api.synthesize import auxiliary_rain, rain_model, synthesize
 
     given = {name: getattr(arguments, name) for name in QUANTITIES}
-    rain = rain_model(
-        arguments.preset, **{name: span for name, span in given.items() if span is not None}
-    )
+    said = {name: span for name, span in given.items() if span is not None}
+    rain = rain_model(arguments.preset, **said)
     sources = plan(
         arguments.clean,
         arguments.out,
@@ -100,7 +103,12 @@ def run(arguments: Namespace) -> int:
         print_json(
             {"out": made.out, "pairs": made.pairs, "clips": made.clips, "frames": made.frames}
         )
-        return 0
+    else:
+        _say(made)
+    return 0
+
+
+def _say(made: Synthesis) -> None:
     if made.pairs:
         say(f"pairs: {made.pairs:,} in {made.out}/rain and {made.out}/norain")
     if made.clips:
@@ -108,4 +116,3 @@ def run(arguments: Namespace) -> int:
             f"clips: {len(made.clips):,} of {made.frames:,} frames in {made.out}/rain and "
             f"{made.out}/norain"
         )
-    return 0

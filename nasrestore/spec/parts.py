@@ -46,6 +46,7 @@ def _is_inside(path: str, parent: str, key: str) -> bool:
 
 
 def items_of(tree: Tree, *keys: str) -> list[tuple[str, Tree]]:
+    """The items of the mapping under these keys; none where there is no mapping."""
     section: Tree | None = tree
     for key in keys:
         section = None if section is None else section.child(key)
