@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nasrestore.data.rain import RainModel, Span, drawn, rain_layer, under_rain
-from nasrestore.errors import NasRestoreError
+from nasrestore.data.rain import RainModel, Span, drawn, rain_layer, under_rain, within
 
 _SOFTNESS = 0.8  # standard deviation across the blur, pixels
 _CELL = 96  # pixels between the nodes of a map of weights
@@ -40,14 +39,7 @@ class AuxiliaryRain:
 
     def __post_init__(self) -> None:
         for name, least, most in (("weight", 0.0, 1.0), ("reach", 1.0, 200.0)):
-            value = getattr(self, name)
-            low, high = (value, value) if isinstance(value, (int, float)) else value
-            if not least <= low <= high <= most:
-                raise NasRestoreError(
-                    f"rain {name} {value}: expected a number, or low and high, "
-                    f"from {least:g} to {most:g}"
-                )
-            object.__setattr__(self, name, (float(low), float(high)))
+            object.__setattr__(self, name, within(name, getattr(self, name), least, most))
 
     def drawn(
         self, height: int, width: int, angle: float, generator: np.random.Generator

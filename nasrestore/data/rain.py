@@ -219,11 +219,20 @@ def limits(name: str, value: Span) -> tuple[float, float]:
     Raises:
         NasRestoreError: they are outside of what the field may be, or exchanged.
     """
+    return within(name, value, *_LIMITS[name])
+
+
+def within(name: str, value: Span, least: float, most: float) -> tuple[float, float]:
+    """Low and high of a value of rain that has a name.
+
+    Raises:
+        NasRestoreError: they are outside of the limits, or exchanged.
+    """
     low, high = (value, value) if isinstance(value, (int, float)) else value
-    least, most = _LIMITS[name]
     if not least <= low <= high <= most:
+        found = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise NasRestoreError(
-            f"rain {name} {value}: expected a number, or low and high, from {least:g} to {most:g}"
+            f"rain {name} {found}: expected a number, or low and high, from {least:g} to {most:g}"
         )
     return float(low), float(high)
 
@@ -270,6 +279,9 @@ def rain_like(preset: str, **changes: Span) -> RainModel:
     Raises:
         NasRestoreError: a value outside its limits, or a range whose ends are exchanged.
     """
-    known = {name: quantity.field for name, quantity in QUANTITIES.items()}
-    spans = {known.get(name, name): span for name, span in changes.items()}
+    spans = {}
+    for name, span in changes.items():
+        known = QUANTITIES.get(name)  # by the user's word, which an error has to be about
+        field = name if known is None else known.field
+        spans[field] = span if known is None else within(name, span, known.least, known.most)
     return replace(PRESETS[preset], **spans)
