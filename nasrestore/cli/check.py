@@ -11,16 +11,23 @@ from nasrestore.assemble.prepare import prepare
 from nasrestore.cli import options
 from nasrestore.cli.describe import level_sentence, recipe_facts
 from nasrestore.cli.failure import errors_in, show_errors, shown_path
-from nasrestore.cli.kinds import KnownFile, known_file, space_of_genotype
+from nasrestore.cli.kinds import (
+    KnownFile,
+    known_file,
+    refuse_overrides_of_genotype,
+    space_of,
+    space_of_genotype,
+)
 from nasrestore.cli.output import print_json, say
 from nasrestore.errors import NasRestoreError, SpecError
-from nasrestore.graph.compile import compile_tree
 from nasrestore.graph.genotype import fit, read_genotype
 from nasrestore.graph.ir import SearchGraph
+from nasrestore.spec.load import Override, overrides_of
 
 EXAMPLE = """
 nasrestore check recipes/*.yaml
 nasrestore check my-recipe.yaml --json
+nasrestore check my-recipe.yaml --set space.width=24
 """
 
 Facts = dict[str, Any]
@@ -31,11 +38,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help=help_text)
     help_text = "the space of genotypes; default: the shipped one that each names"
     parser.add_argument("--space", metavar="FILE", help=help_text)
+    options.add_set(parser)
     options.add_json(parser)
 
 
 def run(arguments: Namespace) -> int:
-    found = [_checked(text, arguments.space) for text in arguments.files]
+    overrides = overrides_of(arguments.overrides)
+    if overrides and len(arguments.files) > 1:
+        raise NasRestoreError(
+            f"--set changes one recipe or space, got {len(arguments.files)} files",
+            hint="check that file by itself",
+        )
+    found = [_checked(text, arguments.space, overrides) for text in arguments.files]
     if arguments.json:
         facts = [{**f, "errors": [_error_facts(e) for e in errors]} for f, errors in found]
         print_json({"ok": not any(errors for _, errors in found), "files": facts})
@@ -48,13 +62,15 @@ def run(arguments: Namespace) -> int:
     return NasRestoreError.exit_status if errors else 0
 
 
-def _checked(text: str, space: str | None) -> tuple[Facts, Sequence[SpecError]]:
+def _checked(
+    text: str, space: str | None, overrides: Sequence[Override]
+) -> tuple[Facts, Sequence[SpecError]]:
     """What a file is, and what is wrong with it."""
     facts: Facts = {"file": text, "ok": False, "kind": None}
     try:
         file = known_file(text)
         facts["kind"] = file.kind
-        facts |= _facts(file, space)
+        facts |= _facts(file, space, overrides)
     except SpecError as error:
         if facts["kind"] == "space":
             return facts, [_without_plugins(one) for one in errors_in(error)]
@@ -74,14 +90,15 @@ def _without_plugins(error: SpecError) -> SpecError:
     return SpecError(error.location, error.path, error.message, hint)
 
 
-def _facts(file: KnownFile, space: str | None) -> Facts:
+def _facts(file: KnownFile, space: str | None, overrides: Sequence[Override]) -> Facts:
     if file.kind == "recipe":
-        prepared = prepare(file.path)
+        prepared = prepare(file.path, overrides)
         check_lpips_files(prepared.recipe.evaluate)
         facts = recipe_facts(prepared)
         return {**facts, **_space(prepared.graph)}
     if file.kind == "space":
-        return _space(compile_tree(file.tree))
+        return _space(space_of(file, overrides))
+    refuse_overrides_of_genotype(overrides)
     genotype = read_genotype(file.tree)
     graph = space_of_genotype(file, space)
     if graph is None:

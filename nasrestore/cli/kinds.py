@@ -10,6 +10,7 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.registry import did_you_mean
 from nasrestore.runtime.runfolder import RunFolder
+from nasrestore.spec.load import Override, override_space
 from nasrestore.spec.shipped import Kind, find, is_path, shipped
 from nasrestore.spec.source import Tree, read_yaml
 from nasrestore.spec.space import kind_of
@@ -88,6 +89,34 @@ def _kind(tree: Tree) -> Kind:
         "this is neither a recipe, a space nor a genotype",
         "a recipe has the key `recipe`, a space `nodes`, a genotype `decisions`",
     )
+
+
+def space_of(file: KnownFile, overrides: Sequence[Override] = ()) -> SearchGraph:
+    """A space with ``--set`` applied; ``width=8`` and ``space.width=8`` mean the same here.
+
+    Raises:
+        SpecError: all that is wrong with it.
+    """
+    from nasrestore.graph.compile import compile_tree
+
+    return compile_tree(override_space(file.tree, [_in_space(o) for o in overrides]))
+
+
+def _in_space(override: Override) -> Override:
+    keys, value = override
+    return override if keys[0] == "space" and len(keys) > 1 else (("space", *keys), value)
+
+
+def refuse_overrides_of_genotype(overrides: Sequence[Override]) -> None:
+    """What was decided is no setting.
+
+    Raises:
+        NasRestoreError: there are any.
+    """
+    if overrides:
+        raise NasRestoreError(
+            "--set changes a space or a recipe, not a genotype", hint="leave it out"
+        )
 
 
 def space_of_genotype(genotype: KnownFile, space: str | None) -> SearchGraph | None:

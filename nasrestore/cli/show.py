@@ -18,15 +18,16 @@ from nasrestore.cli.kinds import (
     description_of,
     is_folder,
     known_file,
+    refuse_overrides_of_genotype,
+    space_of,
     space_of_genotype,
 )
 from nasrestore.cli.output import complain, print_json, say
 from nasrestore.errors import NasRestoreError
-from nasrestore.graph.compile import compile_tree
 from nasrestore.graph.genotype import load_genotype, read_genotype
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.runtime.runfolder import open_run, read_result
-from nasrestore.spec.load import Override, override_space, overrides_of
+from nasrestore.spec.load import Override, overrides_of
 
 EXAMPLE = """
 nasrestore show rdmc
@@ -89,22 +90,13 @@ def run(arguments: Namespace) -> int:
 
 def _file(file: KnownFile, space: str | None, overrides: Sequence[Override]) -> Shown:
     if file.kind == "space":
-        graph = compile_tree(override_space(file.tree, [_in_space(o) for o in overrides]))
+        graph = space_of(file, overrides)
         facts = {**space_facts(graph), "description": description_of(file.tree)}
         return Shown(graph, space=facts, description=facts["description"])
     if file.kind == "recipe":
         return _recipe(prepare(file.path, overrides))
-    if overrides:
-        raise NasRestoreError(
-            "--set changes a space or a recipe, not a genotype", hint="leave it out"
-        )
+    refuse_overrides_of_genotype(overrides)
     return _genotype(file, space)
-
-
-def _in_space(override: Override) -> Override:
-    """``width=8`` and ``space.width=8`` mean the same, where a space is all there is."""
-    keys, value = override
-    return override if keys[0] == "space" and len(keys) > 1 else (("space", *keys), value)
 
 
 def _recipe(prepared: Prepared) -> Shown:

@@ -157,3 +157,31 @@ def test_plugins_of_a_recipe_are_imported(call: Call, here: Path, code: str, sho
     done = call("check", "a.yaml")
     assert done.status == 2
     assert "a.yaml:4:11: plugins[0]: " in done.err and shown in done.err
+
+
+def test_settings_are_checked_with_the_file(call: Call, here: Path) -> None:
+    done = call("check", "rdmc", "--set", "space.links.skip_up.keep=0")
+    assert done.status == 0 and "space rdmc, 45 architectures" in done.out
+    space = str(find("rdmc", "space"))
+    for key in ("links.skip_up.keep=0", "space.links.skip_up.keep=0"):
+        assert "ok (space rdmc, 45 architectures)" in call("check", space, "--set", key).out
+    done = call("check", "rdmc", "--set", "search.steps=two")
+    assert done.status == 2
+    assert done.err.startswith(
+        "error: --set search.steps=two: search.steps: expected an integer >= 1 or null, got 'two'"
+    )
+    done = call("check", space, "--set", "widht=8", "--json")
+    assert done.status == 2 and not done.json["ok"] and "did you mean 'width'?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["rdmc", "rdmc-quick"], "--set changes one recipe or space, got 2 files"),
+        (["rdmc-paper"], "rdmc-paper: --set changes a space or a recipe, not a genotype"),
+    ],
+)
+def test_settings_are_of_one_recipe_or_space(call: Call, files: list[str], message: str) -> None:
+    done = call("check", *files, "--set", "space.width=8")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"error: {message}") and done.err.count("error:") == 1
