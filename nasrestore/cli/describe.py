@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from nasrestore.cli.output import count, print_table, say, title
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.cost import CostModel
+from nasrestore.graph.groups import groups_with_parameters
 from nasrestore.graph.ir import Choice, SearchGraph
-from nasrestore.graph.recipe_check import parameter_groups
 
 if TYPE_CHECKING:
     from nasrestore.assemble.prepare import Prepared
@@ -131,12 +131,12 @@ def recipe_facts(prepared: Prepared) -> Facts:
     """A recipe's name and phases: which level owns what, and what stays as it is."""
     recipe = prepared.recipe
     scalars = [scalar.group for scalar in recipe.hyper.values()]
-    groups = [*parameter_groups(prepared.graph), *dict.fromkeys(scalars)]
+    groups = [*groups_with_parameters(prepared.graph), *dict.fromkeys(scalars)]
     trained = [group for group in groups if group not in prepared.graph.deciding]
     return {
         "recipe": recipe.recipe,
         "description": recipe.description,
-        "search": _phase_facts(recipe.search, groups if prepared.graph.choices else trained),
+        "search": _phase_facts(recipe.search, groups),
         "train": _phase_facts(recipe.train, trained),
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nasrestore import registry
 from nasrestore.errors import SpecError, raise_all
 from nasrestore.graph.data_check import check_data
+from nasrestore.graph.groups import parameter_groups
 from nasrestore.graph.hyper_check import check_hyper, check_strength
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.level_check import SpaceNames, check_levels
@@ -104,12 +105,6 @@ def recipe_problems(recipe: RecipeParts, space: SpaceNames) -> list[SpecError]:
         for i, protocol in enumerate(evaluate.protocols):
             known(registry.metric, protocol, at.at(i), problems)
     return problems.errors
-
-
-def parameter_groups(graph: SearchGraph) -> list[str]:
-    """The groups that a level can own: the architecture's, and those of nodes and links."""
-    built = [*(n.group for n in graph.nodes), *(e.group for e in graph.edges)]
-    return list(dict.fromkeys([*graph.deciding, *graph.groups, *built]))
 
 
 def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> None:
