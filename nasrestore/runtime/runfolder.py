@@ -161,24 +161,32 @@ def _fresh_folder(root: Path, name: str) -> Path:
                 return folder
 
 
-def check_out(out: Path | None, *, overwrite: bool) -> None:
+def check_out(out: Path | None, *, overwrite: bool, root: Path = DEFAULT_ROOT) -> None:
     """Makes sure that a run may be made in ``out``, before anything long begins; leaves nothing.
+
+    Args:
+        root: where the run's folder is made, if ``out`` is None.
 
     Raises:
         NasRestoreError: it is a file, holds something, must not be removed, or cannot be written.
     """
     if out is None:
+        _check_writable(root, f"cannot make a run in {root}", "--out names a folder elsewhere")
         return
     _refuse_precious(out)
     if out.is_dir():
         _check_empty(out, overwrite)
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    _check_writable(out, f"--out {out}", "name a folder elsewhere")
+
+
+def _check_writable(path: Path, what: str, hint: str) -> None:
+    """Makes a folder as near to a path as there is one, and removes it again."""
+    place = next(place for place in (path, *path.absolute().parents) if place.exists())
     try:  # permissions alone do not tell: a file system may be read-only, or hold no files
         os.rmdir(tempfile.mkdtemp(prefix=".nasrestore-", dir=place))
     except OSError as error:
         raise NasRestoreError(
-            f"--out {out}: cannot write in {place}: {(error.strerror or str(error)).lower()}",
-            hint="name a folder elsewhere",
+            f"{what}: cannot write in {place}: {(error.strerror or str(error)).lower()}", hint=hint
         ) from error
 
 

@@ -55,6 +55,26 @@ def test_search_hands_on_its_options(call: Call, searched: Recorder) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["search rdmc-quick", "train --recipe rdmc-quick --genotype rdmc-paper"],
+)
+def test_a_place_for_runs_that_cannot_be_had_is_said_before_data_is_read(
+    call: Call, here: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def read(*arguments: object) -> None:
+        pytest.fail("data was read")
+
+    monkeypatch.setattr("nasrestore.assemble.data.open_splits", read)
+    Path("runs").touch()
+    done = call(*command.split())
+    assert (done.status, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        "error: cannot make a run in runs: cannot write in runs: not a directory",
+        "hint: --out names a folder elsewhere",
+    ]
+
+
 def test_search_prints_decisions_folder_and_what_is_next(call: Call, searched: Recorder) -> None:
     done = call("search", "rdmc")
     assert "skip_up  encoder.3->decoder.4  0.250" in done.out

@@ -103,6 +103,23 @@ def test_out_that_cannot_be_written_is_said_early(
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(NasRestoreError, match=r"cannot write in .*: read-only file system"):
         check_out(tmp_path / "a" / "b", overwrite=False)
+    with pytest.raises(NasRestoreError, match=r"make a run in runs: .*: read-only file system"):
+        check_out(None, overwrite=False)
+
+
+def test_the_default_folder_may_be_new_or_there_but_no_file(tmp_path: Path) -> None:
+    check_out(None, overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+    Path("runs").mkdir()
+    check_out(None, overwrite=False)
+    assert list(Path("runs").iterdir()) == []
+    Path("runs").rmdir()
+    Path("runs").touch()
+    with pytest.raises(NasRestoreError, match="cannot write in runs: not a directory") as caught:
+        check_out(None, overwrite=False)
+    assert "--out" in str(caught.value.hint)
+    with pytest.raises(NasRestoreError, match="runs: not a directory"):
+        check_out(Path("runs/deep/first"), overwrite=False)
 
 
 def test_out_that_holds_something_is_kept(tmp_path: Path) -> None:
