@@ -9,7 +9,7 @@ from nasrestore.cli.output import count, print_table, say, title
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.cost import Cost, graph_cost
 from nasrestore.graph.derive import derive
-from nasrestore.graph.genotype import Genotype, fit
+from nasrestore.graph.genotype import Genotype, digest_compared, fit
 from nasrestore.graph.ir import SearchGraph
 
 Strengths = Mapping[str, Mapping[str, float]]
@@ -24,6 +24,7 @@ def genotype_facts(genotype: Genotype, graph: SearchGraph) -> Facts:
         SpecError: it does not fit the space.
     """
     stated = genotype.digest
+    compared = digest_compared(genotype, graph)
     genotype, notes = fit(genotype, graph)
     cost = cost_of(genotype, graph)
     decisions = graph.relevant(genotype.decisions)
@@ -36,7 +37,7 @@ def genotype_facts(genotype: Genotype, graph: SearchGraph) -> Facts:
         "macs": None if cost is None else int(cost.macs),
         "size": list(SIZE),
         "digest": stated,
-        "digest_fits": None if stated is None else True,  # any other would have been refused
+        "digest_fits": True if compared else None,  # any other would have been refused
         "source": dict(genotype.source),
         "notes": list(notes),
     }
@@ -57,11 +58,17 @@ def print_genotype(facts: Facts) -> None:
         [
             ["parameters", count(facts["parameters"])],
             [f"multiply-adds at {height}x{width}", count(facts["macs"])],
-            ["digest", f"{facts['digest']}, fits the space" if facts["digest"] else "not stated"],
+            ["digest", _digest_text(facts)],
         ]
     )
     say()
     print_decisions(facts["decisions"], facts["strengths"])
+
+
+def _digest_text(facts: Facts) -> str:
+    if facts["digest"] is None:
+        return "not stated"
+    return f"{facts['digest']}, {'fits the space' if facts['digest_fits'] else 'not compared'}"
 
 
 def print_decisions(decisions: Mapping[str, Sequence[str]], strengths: Strengths) -> None:

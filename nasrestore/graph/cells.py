@@ -46,6 +46,7 @@ class Expansion:
         drops_unused: whether what is given to a cell that does not read it is left out.
         choices: the nodes that are one of several cells, as groups of links from each.
         uses: of cells, inner ones first.
+        fixed: the nodes that are one cell, by what a choice would be called, with the cell's name.
         open: whether an error leaves some copies or links out.
     """
 
@@ -56,6 +57,7 @@ class Expansion:
     scopes: list[Scope] = field(default_factory=list)
     choices: list[LinkGroup] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
+    fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     open: bool = False
     used: set[str] = field(default_factory=set)
     _first: dict[str, str] = field(default_factory=dict)
@@ -176,6 +178,8 @@ class Expansion:
             ends.append((cell_name, local))
         if isinstance(spec.cell, CellChoiceSpec):
             self._choose(scope, block, index, name, spec, ends)
+        else:
+            self.fixed[_decided(scope, block, name, spec)] = tuple(cells)
 
     def _given(
         self, spec: NodeSpec, cells: Mapping[str, CellParts], env: Environment
@@ -296,13 +300,18 @@ class Expansion:
             group="weights",
             decides=spec.cell.group,
         )
-        decided = scope.decided + (block if spec.decisions == "node" else name)
+        decided = _decided(scope, block, name, spec)
         self.choices.append(
             LinkGroup(
                 target, made, pairs, 1, False, decided, scope.group_of(spec.group), scope.env,
                 cells=True,
             )
         )  # fmt: skip
+
+
+def _decided(scope: Scope, block: str, name: str, spec: NodeSpec) -> str:
+    """What the choice is called of which cell a node is."""
+    return scope.decided + (block if spec.decisions == "node" else name)
 
 
 def identity(at: Tree) -> Candidate:

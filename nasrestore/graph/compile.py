@@ -7,6 +7,7 @@ silences neither the parameters of other nodes nor the shapes that do not depend
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from nasrestore.errors import SpecError, raise_all
 from nasrestore.graph.cells import Expansion
@@ -23,7 +24,7 @@ from nasrestore.graph.head import (
 from nasrestore.graph.ir import Choice, Limits, Output, Recursion, SearchGraph, Shape, Use
 from nasrestore.graph.links import LinkGroup
 from nasrestore.graph.prune import without_dead
-from nasrestore.graph.resolve import Links, choices_of
+from nasrestore.graph.resolve import Links, choices_of, fixed_of
 from nasrestore.graph.scope import Copy, Scope
 from nasrestore.graph.shapes import Assembly, assemble, scales_of
 from nasrestore.graph.values import Problems, constants
@@ -115,9 +116,12 @@ class _Compiler:
         choices, removed = choices_of(copies, groups, problems)
         if problems.errors:
             return None
-        return self._finished(
+        graph = self._finished(
             assembly, groups, choices, removed, outputs, limits, tuple(expansion.uses)
         )
+        fixed = fixed_of(copies, groups, expansion.fixed)
+        idle = tuple(name for name in space.cells if name not in expansion.used)
+        return replace(graph, fixed=fixed, idle=idle)
 
     def _source_names(self) -> list[str]:
         state = [] if self.recursion is None else [self.recursion.state]

@@ -106,22 +106,16 @@ def load_genotype(path: str | os.PathLike[str]) -> Genotype:
 def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
     """The genotype with exactly the decisions that the graph wants, and what is to be said aloud.
 
-    Entries for a group that the space removed (``keep: 0``) are ignored, and said.
+    Entries for a group that the space removed (``keep: 0``), and for what is no choice in it but fixed,
+    are ignored, and said.
 
     Raises:
         SpecError: it is for another space, or decides something that the space does not have.
     """
     tree = genotype.tree or tree_of(_plain(genotype), _NOWHERE)
-    removed = {choice.name: choice for choice in graph.removed}
-    wanted = {choice.name: choice for choice in graph.choices}
-    errors: list[SpecError] = []
-    for name in genotype.decisions:
-        if name not in wanted and name not in removed:
-            at = tree.at("decisions", name)
-            known = [*wanted, *removed]
-            hint = did_you_mean(name, known) if known else "it leaves nothing to decide"
-            errors.append(at.error(f"space {graph.name!r} has no choice {name!r}", hint, key=True))
+    errors = _unknown_choices(genotype, graph, tree)
     decisions: dict[str, tuple[str, ...]] = {}
+    wanted = {choice.name: choice for choice in graph.choices}
     every = {name: genotype.decisions.get(name, ()) for name in wanted}
     idle = every.keys() - graph.relevant(every).keys()
     for name, choice in wanted.items():
@@ -137,9 +131,8 @@ def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
         errors += _check_decision(choice, decided, tree.at("decisions", name))
         decisions[name] = tuple(c for c in choice.candidates if c in decided)
     if errors and genotype.space != graph.name:
-        message = f"the genotype is for space {genotype.space!r}, not for {graph.name!r}"
-        errors.append(tree.at("space").error(message))
-    if not errors and genotype.digest is not None and not _digest_fits(genotype, graph, removed):
+        raise _of_another_space(genotype, graph, tree, errors[0])
+    if not errors and digest_compared(genotype, graph) and not _digest_fits(genotype, graph):
         errors.append(
             tree.at("digest").error(
                 f"the genotype is for another space: digest {genotype.digest}, "
@@ -150,11 +143,77 @@ def fit(genotype: Genotype, graph: SearchGraph) -> tuple[Genotype, list[str]]:
         )
     raise_all(errors)
     fitted = replace(genotype, space=graph.name, digest=graph.digest, decisions=decisions)
-    return fitted, [_ignored(name) for name in genotype.decisions if name in removed]
+    return fitted, _ignored(genotype, graph)
 
 
-def _ignored(name: str) -> str:
-    return f"the space has removed {name!r} (keep: 0); the genotype's entry for it is ignored"
+def digest_compared(genotype: Genotype, graph: SearchGraph) -> bool:
+    """Whether its digest can be held against the space's: not where choices of then are fixed now."""
+    if genotype.digest is None:
+        return False
+    return genotype.digest == graph.digest or not any(
+        _is_fixed(n, graph) for n in genotype.decisions
+    )
+
+
+def _is_fixed(name: str, graph: SearchGraph) -> bool:
+    known = any(choice.name == name for choice in (*graph.choices, *graph.removed))
+    return not known and (name in graph.fixed or name.partition("/")[0] in graph.idle)
+
+
+def _unknown_choices(genotype: Genotype, graph: SearchGraph, tree: Tree) -> list[SpecError]:
+    """Entries that name nothing in the space."""
+    known = [choice.name for choice in (*graph.choices, *graph.removed)]
+    errors = []
+    for name in genotype.decisions:
+        if name not in known and not _is_fixed(name, graph):
+            hint = did_you_mean(name, known) if known else "it leaves nothing to decide"
+            message = f"space {graph.name!r} has no choice {name!r}"
+            errors.append(tree.at("decisions", name).error(message, hint, key=True))
+    return errors
+
+
+def _of_another_space(
+    genotype: Genotype, graph: SearchGraph, tree: Tree, first: SpecError
+) -> SpecError:
+    """One cause, one error: all else that does not fit follows from it."""
+    message = f"the genotype is for space {genotype.space!r}, not for {graph.name!r}"
+    return tree.at("space").error(
+        message, f"name a genotype of {graph.name!r}; of this one, {first.message}"
+    )
+
+
+def _ignored(genotype: Genotype, graph: SearchGraph) -> list[str]:
+    """What is to be said of the entries that have no effect."""
+    removed = {choice.name for choice in graph.removed}
+    notes = []
+    for name, decided in genotype.decisions.items():
+        if name in removed:
+            said = f"the space has removed {name!r} (keep: 0)"
+            notes.append(f"{said}; the genotype's entry for it is ignored")
+        elif _is_fixed(name, graph):
+            notes.append(_fixed(name, decided, graph))
+    if genotype.digest is not None and not digest_compared(genotype, graph):
+        notes.append(
+            "the genotype's digest is of the space with these choices, and is not compared"
+        )
+    return notes
+
+
+def _fixed(name: str, decided: tuple[str, ...], graph: SearchGraph) -> str:
+    if name not in graph.fixed:
+        said = f"no node of the space is the cell {name.partition('/')[0]!r}"
+        return f"{said}; the genotype's entry for {name!r} is ignored"
+    fixed = graph.fixed[name]
+    if not fixed:
+        return f"the space has removed {name!r} (keep: 0); the genotype's entry for it is ignored"
+    if set(fixed) == set(decided):
+        return f"the space has fixed {name!r} to {_few(fixed)}, which the genotype decides, too"
+    said = f"the space has fixed {name!r} to {_few(fixed)}"
+    return f"{said}; the genotype's {_few(decided)} is ignored"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"all of {len(names)} links"
 
 
 def _check_decision(choice: Choice, decided: tuple[str, ...], at: Tree) -> list[SpecError]:
@@ -174,12 +233,12 @@ def _check_decision(choice: Choice, decided: tuple[str, ...], at: Tree) -> list[
     return errors
 
 
-def _digest_fits(genotype: Genotype, graph: SearchGraph, removed: Mapping[str, Choice]) -> bool:
+def _digest_fits(genotype: Genotype, graph: SearchGraph) -> bool:
     """A removed group counted with as many links as the genotype names, as before its removal."""
     given = [
-        replace(choice, keep=len(genotype.decisions[name]))
-        for name, choice in removed.items()
-        if name in genotype.decisions
+        replace(choice, keep=len(genotype.decisions[choice.name]))
+        for choice in graph.removed
+        if choice.name in genotype.decisions
     ]
     return genotype.digest in (digest_of((*graph.choices, *given)), graph.digest)
 

@@ -217,6 +217,9 @@ class SearchGraph:
             their entries in a genotype are ignored.
         decisions: of a derived graph, what was decided.
         groups: every parameter group that the file names, those of removed links too.
+        fixed: what could be decided for elsewhere and is not here, with what it is: a node's operation
+            or cell, all the links of a group. Entries for it in a genotype are ignored, too.
+        idle: cells that no node is.
         flows: for each input that is an optical flow, the clip whose flow it is.
         uses: of cells, those in uses of other cells included, inner ones first.
     """
@@ -230,6 +233,8 @@ class SearchGraph:
     recursion: Recursion | None = None
     limits: Limits = Limits()
     removed: tuple[Choice, ...] = ()
+    fixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
     decisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     flows: Mapping[str, str] = field(default_factory=dict)

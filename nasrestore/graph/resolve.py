@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from nasrestore.graph.cells import Expansion
@@ -156,6 +156,29 @@ def choices_of(
                 problems.add(group.spec.tree, message, hint, key=True)
     several = (c for c in found.values() if c.kind != "operation" or len(c.candidates) > 1)
     return tuple(several), tuple(removed.values())
+
+
+def fixed_of(
+    copies: Sequence[Copy], groups: Sequence[LinkGroup], cells: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """What could be decided for and is not, by the name that its choice would have.
+
+    Args:
+        cells: the nodes that are one cell.
+    """
+    fixed = dict(cells)
+    for copy in copies:
+        if copy.choice and copy.candidates is not None and len(copy.candidates) == 1:
+            fixed[copy.choice] = (copy.candidates[0].operation.label,)
+    for group in groups:
+        if group.keep:
+            continue
+        kept = () if group.removed else tuple(pair.candidate for pair in group.pairs)
+        fixed.setdefault(group.decided, kept)
+        for pair in group.pairs:
+            name, own = f"{group.decided}.{pair.into}", () if group.removed else (pair.candidate,)
+            fixed[name] = tuple(dict.fromkeys((*fixed.get(name, ()), *own)))
+    return fixed
 
 
 def _agree(found: dict[str, Choice], choice: Choice, at: Tree, problems: Problems) -> None:

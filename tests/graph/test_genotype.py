@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,63 @@ def test_choices_of_nodes_that_went_with_a_group_are_ignored_too() -> None:
     genotype = genotype_of(whole, {"side": ("dense",), "out": ("side->last",)})
     fitted, notes = fit(genotype, cut)
     assert fitted.decisions == {} and len(notes) == 2
+
+
+# -- what is fixed ---------------------------------------------------------------------------
+
+MADE_OF = """
+cells:
+  plain: {nodes: {first: {op: {choice: [residual, dense]}}}}
+  other: {nodes: {first: {op: {choice: [residual, dilated]}}}}
+nodes:
+  stem: {op: conv, with: {channels: 4}}
+  body: {cell: %s}
+  side: {reads: stem, op: %s, with: {channels: 4}}
+  tail: {op: conv, with: {channels: 3}}
+links: {skip: {from: [stem, body], to: tail, adapter: conv_1x1, keep: %s}}
+outputs: {restored: tail}
+"""
+OPEN = MADE_OF % ("{choice: [plain, other]}", "{choice: [conv, separable_conv]}", "1")
+FIXED = "unused: dropped" + MADE_OF % ("plain", "conv", "null")
+DECIDED = {
+    "body": ("other",),
+    "plain/first": ("dense",),
+    "other/first": ("dilated",),
+    "side": ("conv",),
+    "skip": ("body->tail",),
+}
+
+
+def test_what_the_space_has_fixed_is_ignored_and_said() -> None:
+    whole, fixed = compiled(OPEN), compiled(FIXED)
+    made = genotype_of(whole, DECIDED)
+    assert fit(made, whole)[1] == []
+    fitted, notes = fit(made, fixed)
+    assert dict(fitted.decisions) == {"plain/first": ("dense",)} and fitted.digest == fixed.digest
+    assert notes == [
+        "the space has fixed 'body' to plain; the genotype's other is ignored",
+        "no node of the space is the cell 'other'; the genotype's entry for 'other/first' is ignored",
+        "the space has fixed 'side' to conv, which the genotype decides, too",
+        "the space has fixed 'skip' to stem->tail, body->tail; the genotype's body->tail is ignored",
+        "the genotype's digest is of the space with these choices, and is not compared",
+    ]
+    assert fit(replace(made, digest=fixed.digest), fixed)[1] == notes[:-1]
+
+
+def test_links_into_each_node_that_are_all_kept_or_removed_are_fixed_too() -> None:
+    text = (
+        "nodes:\n  stem: {op: conv, with: {channels: 4}}\n  chain: {repeat: 3, op: residual}\n"
+        "links: {skip: {from: [stem, chain], to: chain.3, keep: %s}}\noutputs: {o: chain}"
+    )
+    made = genotype_of(compiled(text % "{per: node, k: 1}"), {"skip.chain.3": ("stem->chain.3",)})
+    for keep, note in (("null", "'skip.chain.3' to stem->chain.3, chain.1->"), ("0", "(keep: 0)")):
+        fitted, notes = fit(made, compiled(text % keep))
+        assert fitted.decisions == {} and note in notes[0]
+
+
+def test_an_entry_that_names_nothing_is_an_error_beside_what_is_fixed() -> None:
+    made = Genotype("made", None, {"sides": ("conv",), "side": ("x",), "plain/first": ("dense",)})
+    assert _errors(made, compiled(FIXED)) == ["space 'made' has no choice 'sides'"]
 
 
 # -- random ----------------------------------------------------------------------------------
