@@ -11,6 +11,7 @@ from nasrestore.graph.data_check import check_data
 from nasrestore.graph.groups import parameter_groups
 from nasrestore.graph.hyper_check import check_hyper, check_strength
 from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.learnable import check_learnable
 from nasrestore.graph.level_check import SpaceNames, check_levels
 from nasrestore.graph.named import known, named, parameters
 from nasrestore.graph.reach import ARCHITECTURE, check_dependence, reads_variables
@@ -34,6 +35,7 @@ def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
     raise_all(recipe_problems(recipe_parts_of(recipe), names))
     problems = Problems()
     check_dependence(recipe, graph, problems)
+    check_learnable(recipe, graph, problems)
     check_data(recipe.data, graph, problems)
     raise_all(problems.errors)
 
