@@ -10,8 +10,7 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.registry import did_you_mean
 from nasrestore.runtime.runfolder import RunFolder
-from nasrestore.spec.load import Override, override_space
-from nasrestore.spec.shipped import Kind, find, is_path, shipped
+from nasrestore.spec.shipped import Kind, find, folder, is_path, shipped
 from nasrestore.spec.source import Tree, read_yaml
 from nasrestore.spec.space import kind_of
 
@@ -36,17 +35,31 @@ def known_file(text: str, order: Sequence[Kind] = KINDS) -> KnownFile:
     """The file that a path or a shipped name means.
 
     Args:
-        order: which kind goes first where shipped files of several kinds share the name.
+        order: the kinds that it may be; the first goes first where shipped files share the name.
 
     Raises:
-        NasRestoreError: there is none, or it is of no kind.
+        NasRestoreError: there is none, or it is of none of these kinds.
     """
     path = Path(text).expanduser()
     if is_path(text) or path.is_file():
         tree = read_yaml(path)
-        return KnownFile(_kind(tree), path, text, tree)
+        kind = _kind(tree)
+        if kind not in order:
+            raise tree.error(f"this is a {kind}, not a {' or '.join(order)}")
+        return KnownFile(kind, path, text, tree)
     path, kind = shipped_file(text, order)
     return KnownFile(kind, path, text, read_yaml(path))
+
+
+def others_called(file: KnownFile) -> list[Kind]:
+    """The other kinds of which something shipped has the name that a shipped file was found by."""
+    if is_path(file.text) or file.path.stem != file.text or file.path.parent != folder(file.kind):
+        return []
+    return [
+        kind
+        for kind in KINDS
+        if kind != file.kind and any(path.stem == file.text for path in shipped(kind))
+    ]
 
 
 def is_folder(text: str) -> bool:
@@ -68,8 +81,9 @@ def shipped_file(name: str, order: Sequence[Kind] = KINDS) -> tuple[Path, Kind]:
         if name in files:
             return files[name], kind
         names.update(files)
+    what = "nothing" if len(order) == len(KINDS) else f"no {' or '.join(order)} that is"
     raise NasRestoreError(
-        f"nothing shipped is called {name!r}, and there is no such file",
+        f"{what} shipped is called {name!r}, and there is no such file",
         hint=f"{did_you_mean(name, names)}; nasrestore list shows all",
     )
 

@@ -14,12 +14,12 @@ from nasrestore.cli.decisions import genotype_facts, print_genotype
 from nasrestore.cli.describe import Facts, print_recipe, print_space, recipe_facts, space_facts
 from nasrestore.cli.figures import print_summaries
 from nasrestore.cli.kinds import (
+    KINDS,
     KnownFile,
     description_of,
     is_folder,
     known_file,
-    refuse_overrides_of_genotype,
-    space_of,
+    others_called,
     space_of_genotype,
 )
 from nasrestore.cli.output import complain, print_json, say
@@ -27,18 +27,27 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import load_genotype, read_genotype
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.runtime.runfolder import open_run, read_result
-from nasrestore.spec.load import Override, overrides_of
+from nasrestore.spec.load import RECIPE_KEYS, Override, override_space, overrides_of
+from nasrestore.spec.shipped import Kind
 
 EXAMPLE = """
 nasrestore show rdmc
 nasrestore show rdmc-paper --picture rdmc-paper.svg
+nasrestore show tmics-light --kind genotype
 nasrestore show runs/first --json
 """
 
 
+ORDER: tuple[Kind, ...] = ("space", "recipe", "genotype")
+
+
 @dataclass
 class Shown:
-    """What is shown, and what a picture draws; what a file does not have is None."""
+    """What is shown, and what a picture draws; what a file does not have is None.
+
+    Attributes:
+        others: the other kinds of shipped files that have the name.
+    """
 
     graph: SearchGraph
     run: Path | None = None
@@ -47,6 +56,7 @@ class Shown:
     description: str | None = None
     genotype: Facts | None = None
     result: Facts | None = None
+    others: Sequence[Kind] = ()
 
     def facts(self) -> Facts:
         """For JSON: what is shown alone stands at the top; a run holds its genotype."""
@@ -59,6 +69,8 @@ class Shown:
 def add_arguments(parser: ArgumentParser) -> None:
     help_text = "a file, a run folder, or the name of a shipped space, recipe or genotype"
     parser.add_argument("file", metavar="FILE", help=help_text)
+    help_text = "which one, where shipped files of several kinds share the name"
+    parser.add_argument("--kind", choices=KINDS, help=help_text)
     help_text = "also draw it into this file"
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help=help_text)
     help_text = "the space of a genotype; default: the shipped one that it names"
@@ -72,9 +84,9 @@ def run(arguments: Namespace) -> int:
     if is_folder(arguments.file):
         shown = _run_folder(Path(arguments.file).expanduser(), overrides)
     else:
-        shown = _file(
-            known_file(arguments.file, ("space", "recipe", "genotype")), arguments.space, overrides
-        )
+        file = known_file(arguments.file, (arguments.kind,) if arguments.kind else ORDER)
+        shown = _file(file, arguments.space, overrides)
+        shown.others = [] if arguments.kind else others_called(file)
     for note in shown.genotype["notes"] if shown.genotype else ():
         complain(note)
     if arguments.picture is not None:
@@ -90,13 +102,33 @@ def run(arguments: Namespace) -> int:
 
 def _file(file: KnownFile, space: str | None, overrides: Sequence[Override]) -> Shown:
     if file.kind == "space":
-        graph = space_of(file, overrides)
+        inside = [_in_space(o, file) for o in overrides]
+        graph = compile_tree(override_space(file.tree, inside))
         facts = {**space_facts(graph), "description": description_of(file.tree)}
         return Shown(graph, space=facts, description=facts["description"])
     if file.kind == "recipe":
         return _recipe(prepare(file.path, overrides))
     refuse_overrides_of_genotype(overrides)
     return _genotype(file, space)
+
+
+def _in_space(override: Override, file: KnownFile) -> Override:
+    """``width=8`` and ``space.width=8`` mean the same, where a space is all there is.
+
+    Raises:
+        SpecError: it is of a recipe.
+    """
+    keys, value = override
+    if keys[0] == "space" and len(keys) > 1:
+        return override
+    if keys[0] in RECIPE_KEYS and file.tree.at("constants").child(str(keys[0])) is None:
+        recipe = file.text if "recipe" in others_called(file) else "RECIPE"
+        raise value.error(
+            f"{keys[0]!r} is a key of recipes, and {file.text} is shown as a space here",
+            f"nasrestore show {recipe} --kind recipe" if recipe != "RECIPE" else "show the recipe",
+            key=True,
+        )
+    return ("space", *keys), value
 
 
 def _recipe(prepared: Prepared) -> Shown:
@@ -144,6 +176,8 @@ def _print(shown: Shown) -> None:
         parts.append(lambda: say("nothing is decided yet"))
     if shown.result is not None and shown.result.get("evaluations"):
         parts.append(partial(print_summaries, shown.result["evaluations"]))
+    for kind in shown.others:
+        parts.append(partial(say, f"There is a {kind} of this name, too: --kind {kind} shows it."))
     for number, part in enumerate(parts):
         if number:
             say()

@@ -27,6 +27,11 @@ _PATHS: tuple[tuple[str, ...], ...] = (
     ("evaluate", "lpips", "alexnet"),
 )
 
+RECIPE_KEYS = frozenset(
+    {field.name for field in dataclasses.fields(RecipeSpec)}
+    - {field.name for field in dataclasses.fields(SpaceSpec)}
+)
+
 Override = tuple[tuple[str | int, ...], Tree]
 
 

@@ -62,6 +62,49 @@ def test_rdmc_in_words(call: Call) -> None:
     assert "skip_up: keep 2 of 10 links" in done.out
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "kind", "then"),
+    [
+        ("tmics", "space tmics:", "recipe", "recipe tmics:"),
+        ("tmics-light", "recipe tmics-light:", "genotype", "genotype of space tmics:"),
+    ],
+)
+def test_of_several_files_of_one_name_each_can_be_shown(
+    call: Call, name: str, first: str, kind: str, then: str
+) -> None:
+    done = call("show", name)
+    assert done.out.startswith(first)
+    assert f"There is a {kind} of this name, too: --kind {kind} shows it." in done.out
+    done = call("show", name, "--kind", kind)
+    assert done.out.startswith(then) and "of this name" not in done.out
+
+
+def test_a_file_of_one_name_alone_has_no_such_line(call: Call, here: Path) -> None:
+    shutil.copy(find("tmics", "space"), here / "tmics.yaml")
+    for file in ("darts", "tmics.yaml"):
+        assert "of this name" not in call("show", file).out
+
+
+def test_a_file_of_another_kind_than_asked_for(call: Call, here: Path) -> None:
+    shutil.copy(find("rdmc", "space"), here / "mine.yaml")
+    done = call("show", "mine.yaml", "--kind", "recipe")
+    assert done.status == 2 and "mine.yaml:6:1: this is a space, not a recipe" in done.err
+    done = call("show", "rdmc-paper", "--kind", "space")
+    assert done.status == 2 and "no space that is shipped is called 'rdmc-paper'" in done.err
+
+
+def test_a_recipe_s_setting_of_what_is_shown_as_a_space(call: Call, here: Path) -> None:
+    setting = ("--set", "search.levels[1].variables=[alpha, beta]")
+    done = call("show", "tmics", *setting)
+    assert done.status == 2 and "'search' is a key of recipes" in done.err
+    assert "nasrestore show tmics --kind recipe" in done.err
+    assert call("show", "tmics", "--kind", "recipe", *setting).status == 0
+    (here / "own.yaml").write_text(SMALL + "constants: {train: 3}\n")
+    assert call("show", "own.yaml", "--set", "train=4").status == 0
+    done = call("show", "own.yaml", "--set", "search.epochs=4")
+    assert done.status == 2 and "own.yaml is shown as a space here (show the recipe)" in done.err
+
+
 def test_the_range_of_costs_is_that_of_all_architectures(small: SearchGraph) -> None:
     decisions = [
         dict(zip((c.name for c in small.choices), names, strict=True))
