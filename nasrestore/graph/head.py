@@ -77,6 +77,7 @@ def outputs_of(
     space: SpaceParts, names: Names, sources: Sequence[str], problems: Problems
 ) -> list[Output]:
     """The named outputs, those in error left out."""
+    _check_taken_out(space, problems)
     result = []
     for name, spec in space.outputs.items():
         if spec is None:
@@ -101,6 +102,17 @@ def outputs_of(
         if nodes:
             result.append(Output(name, nodes[-1], added))
     return result
+
+
+def _check_taken_out(space: SpaceParts, problems: Problems) -> None:
+    """A null takes out an output of the space that is changed; one that is still here took none."""
+    outputs = space.tree.at("outputs")
+    items = outputs.value if outputs.kind == "mapping" else {}
+    nothing = [n for n, item in items.items() if item.kind == "scalar" and item.value is None]
+    there = [name for name in items if name not in nothing]
+    for name in nothing:
+        message = f"null takes an output out, and there is none called {name!r}"
+        problems.add(outputs.at(name), message, did_you_mean(name, there), key=True)
 
 
 def inputs_of(

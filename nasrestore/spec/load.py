@@ -202,8 +202,28 @@ def override_space(space: Tree, overrides: Sequence[Override]) -> Tree:
         SpecError: the space has no such value.
     """
     for keys, value in overrides:
-        space = apply_override(space, _into_space(keys, space, value), value)
+        space = _set(space, _into_space(keys, space, value), value)
     return space
+
+
+def _set(space: Tree, keys: tuple[str | int, ...], value: Tree) -> Tree:
+    """The space with another value; an output of it that is null then is taken out.
+
+    A null that takes nothing out stays, and the compiler complains of it.
+    """
+    changed = apply_override(space, keys, value)
+    before, after = space.child("outputs"), changed.child("outputs")
+    if before is None or after is None or not "mapping" == before.kind == after.kind:
+        return changed
+    for name, output in after.value.items():
+        known = before.child(name)
+        if _is_null(output) and known is not None and not _is_null(known):
+            changed = _without(changed, ("outputs", name))
+    return changed
+
+
+def _is_null(tree: Tree) -> bool:
+    return tree.kind == "scalar" and tree.value is None
 
 
 def _beside(tree: Tree) -> Path | None:
@@ -281,7 +301,7 @@ def space_tree(value: Tree) -> Tree:
         known = space.child(key) if len(keys) == 1 else None
         if known is not None and "mapping" == known.kind == setting.kind:
             setting = merge(known, setting)
-        space = apply_override(space, keys, setting)
+        space = _set(space, keys, setting)
     return space
 
 

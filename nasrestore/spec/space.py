@@ -231,7 +231,7 @@ class SpaceSpec(Located):
     nodes: dict[str, NodeSpec] = entry(doc="nodes, in order", names=True)
     links: dict[str, LinkSpec] = entry(default_factory=dict, doc="link groups", names=True)
     outputs: dict[str, str | OutputSpec | None] = entry(
-        doc="the named outputs; null takes one out", names=True
+        doc="the named outputs; null takes out one of an extended space", names=True
     )
     unused: Literal["refused", "dropped"] = entry(
         "refused", doc="nodes and inputs that no output depends on: an error, or left out"

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 import nasrestore as nr
+from nasrestore.graph.compile import compile_tree
 from nasrestore.graph.cost import graph_cost
 from nasrestore.graph.derive import derive
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.network.build import carried_state
+from nasrestore.spec.load import override_space, overrides_of, space_tree
 from nasrestore.spec.shipped import find
 from nasrestore.spec.source import parse_yaml
 
@@ -19,9 +21,6 @@ NARROW = "width: 4, depth: 1"
 
 
 def space(settings: str = NARROW) -> SearchGraph:
-    from nasrestore.graph.compile import compile_tree
-    from nasrestore.spec.load import space_tree
-
     return compile_tree(space_tree(parse_yaml(f"{{extends: tmics, {settings}}}", "settings")))
 
 
@@ -92,6 +91,15 @@ def test_ablations_are_settings(settings: str) -> None:
     if "share: 0}" in settings:
         assert torch.equal(outputs["restored"], outputs["companion"])
         assert "lambda" not in network.parameter_groups()
+
+
+@pytest.mark.parametrize("settings", [v for v in ABLATIONS.values() if "null" in v])
+def test_what_is_taken_out_is_so_once_for_all(settings: str) -> None:
+    """A run keeps the space as it became: read again, nothing is left to take out."""
+    changed = space_tree(parse_yaml(f"{{extends: tmics, {settings}}}", "settings"))
+    assert None not in changed.at("outputs").plain().values()
+    assert compile_tree(changed) == space(settings)
+    assert override_space(changed, overrides_of(["space.width=96"])).plain() == changed.plain()
 
 
 def test_both_networks_start_from_the_middle_frame() -> None:
