@@ -9,7 +9,7 @@ from nasrestore.errors import Location, NasRestoreError
 from nasrestore.graph.cost import CostModel
 from nasrestore.graph.expand import output_of
 from nasrestore.graph.ir import Operation, Output, Recursion, SearchGraph, Shape, ends_of
-from nasrestore.graph.links import LinkGroup
+from nasrestore.graph.links import LinkGroup, few
 from nasrestore.graph.scope import Copy
 from nasrestore.graph.shapes import Assembly
 from nasrestore.graph.signature import SignatureError
@@ -149,15 +149,22 @@ def _check_sums(graph: SearchGraph, places: Mapping[str, Tree], problems: Proble
     into: dict[str, set[str]] = {}
     for edge in graph.edges:
         into.setdefault(edge.choice or "", set()).add(edge.target)
+    lost: dict[str, list[str]] = {}
     for node in graph.nodes:
         edges = list(graph.into(node.name))
         stays = any(e.choice is None or into[e.choice] == {node.name} for e in edges)
         tied = {e.choice for e in edges if e.choice is not None}
         stays |= any(_keeps_one_each(graph, choice, into[choice]) for choice in tied)
         if not node.reads and edges and not stays:
-            message = f"{node.name} reads links alone, and all of them may be dropped"
-            hint = "keep: {per: node, k: 1}, or a link that is always there"
-            problems.add(places[edges[0].link].at("keep"), message, hint)
+            lost.setdefault(edges[0].link, []).append(node.name)
+    by_place: dict[Location, tuple[Tree, list[str]]] = {}
+    for link, names in lost.items():
+        at = places[link].at("keep")
+        by_place.setdefault(at.location, (at, []))[1].extend(names)
+    for at, names in by_place.values():
+        several = "s" * (len(names) == 1)
+        message = f"{few(names)} read{several} links alone, and all of them may be dropped"
+        problems.add(at, message, "keep: {per: node, k: 1}, or a link that is always there")
 
 
 def _keeps_one_each(graph: SearchGraph, choice: str, targets: set[str]) -> bool:

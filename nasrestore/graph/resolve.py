@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from nasrestore.errors import Location
 from nasrestore.graph.cells import Expansion
 from nasrestore.graph.expand import candidates, signature_of
 from nasrestore.graph.ir import Choice
-from nasrestore.graph.links import Ends, LinkGroup, link_ends, link_group, ordered_pairs
+from nasrestore.graph.links import Ends, LinkGroup, few, link_ends, link_group, ordered_pairs
 from nasrestore.graph.scope import Copy, Scope
 from nasrestore.graph.shapes import Scales
 from nasrestore.graph.values import Problems
@@ -51,24 +52,51 @@ class Links:
         for group in self.expansion.choices:
             first = group.pairs[0]
             self._anchors[first.target] = (first.source, Fraction(1))
+        for direction in ("any", "same"):
+            self._anchor_by(direction, alone)
+        lost = [copy for name, copy in alone.items() if name not in self._anchors]
+        if lost and not self._lost:
+            self._report_unanchored(lost)
+            self.all_known = False
+
+    def _anchor_by(self, direction: str, alone: Container[str]) -> None:
+        """By links of a direction that are there whatever the resolutions; in one set they lead forward.
+
+        With ``same``, a node has the resolution of what the first of its links comes from.
+        """
         for scope, _, spec, ends in self._declared:
-            for source, target in self._possible(scope, spec, ends):
+            if spec.direction != direction or ends.sources is None or ends.targets is None:
+                continue
+            change = _change(scope, spec) if direction == "any" else Fraction(1)
+            order = {scope.full(n): i for i, n in enumerate(_all_names(scope))}
+            for source, target in ordered_pairs(ends.sources, ends.targets, scope, order):
                 full = scope.full(target)
                 if full in alone and full not in self._anchors:
-                    self._anchors[full] = (scope.full(source), _change(scope, spec))
-        for name, copy in alone.items():
-            if name not in self._anchors and not self._lost:
-                message = f"{name} reads nothing, and no link of direction any leads to it"
-                self.problems.add(copy.at.at("reads"), message, "name a node, or add a link")
-                self.all_known = False
+                    self._anchors[full] = (scope.full(source), change)
 
-    @staticmethod
-    def _possible(scope: Scope, spec: LinkSpec, ends: Ends) -> Iterator[tuple[str, str]]:
-        """Links that there are whatever the resolutions; within one set they lead forward."""
-        if spec.direction != "any" or ends.sources is None or ends.targets is None:
-            return
-        order = {scope.full(n): i for i, n in enumerate(_all_names(scope))}
-        yield from ordered_pairs(ends.sources, ends.targets, scope, order)
+    def _report_unanchored(self, lost: Sequence[Copy]) -> None:
+        """One error for each link group that cannot tell a resolution, or for each declared node."""
+        names = {copy.name: copy for copy in lost}
+        for scope, _, spec, ends in self._declared:
+            found = [name for name in ends.targets or () if scope.full(name) in names]
+            if found and spec.direction in ("up", "down"):
+                message = (
+                    f"{spec.direction!r} compares resolutions, and {found[0]} has none of its own"
+                )
+                hint = "direction: any or same, or a node in its reads: it reads links alone"
+                self.problems.add(spec.tree.at("direction"), message, hint)
+                for name in found:
+                    del names[scope.full(name)]
+        declared: dict[Location, list[Copy]] = {}
+        for copy in names.values():
+            declared.setdefault(copy.at.location, []).append(copy)
+        for copies in declared.values():
+            several = "s" * (len(copies) == 1)
+            message = (
+                f"{few([copy.name for copy in copies])} read{several} nothing, and no link leads "
+            )
+            message += "to it" if several else "to them"
+            self.problems.add(copies[0].at.at("reads"), message, "name a node, or add a link")
 
     def anchors(self) -> dict[str, str]:
         """A node that comes before each node that reads links alone."""

@@ -132,6 +132,30 @@ def test_a_genotype_need_not_decide_what_a_dropped_link_would_carry() -> None:
         fit(genotype_of(graph, less), graph)
 
 
+def test_at_one_resolution_links_of_direction_same_are_links_of_any() -> None:
+    same = DARTS.replace("        to: node\n", "        to: node\n        direction: same\n")
+    assert same != DARTS and compiled(same) == compiled(DARTS)
+
+
+def test_a_sum_of_same_links_has_the_resolution_of_the_first() -> None:
+    text = """
+nodes:
+  stem: {op: conv, with: {channels: 4}}
+  low: {op: max_pool_2}
+  step: {repeat: 2, reads: [], op: identity}
+  tail: {op: conv, with: {channels: 3}}
+links: {edges: {from: %s, to: step, direction: same}}
+outputs: {o: tail}
+"""
+    for order, links in (
+        ("[stem, low, step]", ["stem->step.1", "stem->step.2", "step.1->step.2"]),
+        ("[low, stem, step]", ["low->step.1", "low->step.2", "step.1->step.2"]),
+    ):
+        graph = compiled("unused: dropped" + text % order)
+        assert sorted(edge.name for edge in graph.edges) == links
+        assert all(edge.factor == 1 for edge in graph.edges)
+
+
 def test_a_node_may_be_one_of_several_cells() -> None:
     graph = compiled(MACRO)
     body = graph.choice("body")
