@@ -29,8 +29,8 @@ FORMAT = 1
 _SEAL = b"sha256:"
 _SEAL_LENGTH = len(_SEAL) + 64
 
-_FULL = "free some space or choose another place with --out; what was written before is intact"
-_FORBIDDEN = "choose a folder that you may write to with --out"
+_FULL = "free some space or choose another place; what was written before is intact"
+_FORBIDDEN = "choose a place that you may write to"
 _GONE = "check that the folder is still there and can be reached"
 _DISK_ERRORS = {
     errno.ENOSPC: ("the disk is full", _FULL),

@@ -250,3 +250,12 @@ def test_choices_between_cells_and_measured_links_are_said(call: Call, here: Pat
     Path("g.yaml").write_text(genotype)
     shown = call("show", "g.yaml", "--space", "cells.yaml", "--json").json
     assert shown["decisions"] == {"wide/first": ["dense"], "body": ["wide"]}
+
+
+def test_a_picture_that_cannot_be_written_names_no_option_that_is_not_there(
+    call: Call, here: Path
+) -> None:
+    (here / "file").write_text("")
+    done = call("show", "rdmc", "--picture", "file/rdmc.svg")
+    assert done.status == 2 and "cannot write file/rdmc.svg" in done.err
+    assert "hint: choose a place that you may write to" in done.err and "--out" not in done.err
