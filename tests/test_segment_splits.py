@@ -141,6 +141,7 @@ def test_one_clip_by_itself_is_told_the_way_out(long: dict[str, object]) -> None
     with pytest.raises(NasRestoreError) as error:
         splits(**long)
     assert error.value.message.startswith("1 clean clip cannot be split into train, validation")
+    assert "and there is only " in error.value.message and "/norain/00" in error.value.message
     assert "data.clip.segment=FRAMES with data.overlap=accepted" in str(error.value.hint)
     for more in ({}, CUT):
         with pytest.raises(NasRestoreError) as error:

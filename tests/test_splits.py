@@ -62,8 +62,9 @@ def test_a_test_set_given_apart_may_not_hold_training_images(tmp_path: Path) -> 
 
 def test_nothing_but_copies_is_refused(tmp_path: Path) -> None:
     pairs(tmp_path, {str(n): 1 for n in range(8)})
-    with pytest.raises(NasRestoreError, match="show the scenes of others") as caught:
+    with pytest.raises(NasRestoreError, match="its images show the scenes of others") as caught:
         splits(tmp_path).check_disjoint()
+    assert str(tmp_path) in caught.value.message and "norain/" in caught.value.message
     assert caught.value.exit_status == 2 and "data.overlap=accepted" in str(caught.value)
 
 

@@ -172,6 +172,7 @@ class Splits:
 
     def _deal(self, scenes: Scenes) -> None:
         """Brings all images of a scene to one side, where the splits were dealt from one set."""
+        left_out: list[str] = []
         if self._testing is self._training:
             left_out = scenes.leave_out_tested()
             if left_out:
@@ -184,9 +185,18 @@ class Splits:
         for split in TRAINED:
             if not self.members[split]:
                 raise NasRestoreError(
-                    f"nothing is left for {split}: its images show the scenes of others",
-                    hint="give more images, or say that this is meant with data.overlap=accepted",
+                    f"nothing is left for {split}: its {self._what} show the scenes of others "
+                    f"({_listed([*moved, *left_out])}, of {self._trained_on()})",
+                    hint=f"give {self._what} of more scenes, or say that this is meant with "
+                    "data.overlap=accepted",
                 )
+
+    @property
+    def _what(self) -> str:
+        return "images" if self._reading is None else "clips"
+
+    def _trained_on(self) -> str:
+        return self._recipe.data.clean or self._recipe.data.root or "the samples"
 
     def _trained(self) -> set[str]:
         return {*self.members["train"], *self.members["validation"]}
@@ -196,10 +206,9 @@ class Splits:
         data = self._recipe.data
         keys = ("test_clean", "test_root", "root")
         tested = next(key for key in keys if getattr(data, key) is not None)
-        trained = data.clean or data.root or "sample photographs"
         return (
-            f"test images (data.{tested}: {getattr(data, tested)}) show scenes of the training "
-            f"images ({trained})"
+            f"test {self._what} (data.{tested}: {getattr(data, tested)}) show scenes of the training "
+            f"{self._what} ({self._trained_on()})"
         )
 
     def stream(self, level: LevelSpec, seed: int, limit: int | None = None) -> BatchStream:

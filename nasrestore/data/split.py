@@ -38,7 +38,8 @@ def split_identities(
     if len(scenes) < len(fractions):
         raise NasRestoreError(
             f"{len(scenes)} {what}{'s' * (len(scenes) != 1)} cannot be split into "
-            f"{', '.join(fractions)}: at least {len(fractions)} are needed",
+            f"{', '.join(fractions)}: at least {len(fractions)} are needed, and there is only "
+            f"{', '.join(scenes) or 'none'}",
             hint=hint,
         )
     shuffled = [scenes[i] for i in np.random.default_rng(seed).permutation(len(scenes))]
