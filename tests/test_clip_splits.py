@@ -13,6 +13,7 @@ from nasrestore.assemble.clips import optical_flow, reading
 from nasrestore.assemble.data import Splits, open_splits
 from nasrestore.assemble.prepare import prepare
 from nasrestore.data.clipset import ClipSet
+from nasrestore.data.images import write_image
 from nasrestore.errors import NasRestoreError, SpecError
 from nasrestore.spec.overrides import python_overrides
 
@@ -51,6 +52,21 @@ def test_a_sequence_with_one_frame_of_another_goes_to_its_side(pairs: Path) -> N
     assert side[dealt["test"][0]] == "test" and len(found.notes) > 2
 
 
+def test_two_clips_of_one_scene_are_named_with_their_folder(tmp_path: Path) -> None:
+    root, other = put_pairs(tmp_path / "set", 2), put_pairs(tmp_path / "test", 3)
+    for kind in ("rain", "norain"):
+        for frame in (root / kind / "00").iterdir():
+            (root / kind / "01" / frame.name).write_bytes(frame.read_bytes())
+    for frame in (other / "norain").rglob("*.png"):
+        pixels = torch.randint(256, (24, 24, 3), dtype=torch.uint8).numpy()
+        write_image(frame, pixels)
+    found = splits(**{"data.root": str(root), "data.test_root": str(other)})
+    with pytest.raises(NasRestoreError, match="its clips show the scenes of others") as error:
+        found.check_disjoint()
+    assert f"(set/norain/01, of {root})" in error.value.message
+    assert "clips of more scenes" in str(error.value.hint)
+
+
 def test_sample_photographs_move_under_rain() -> None:
     found = splits()
     assert "a camera moves over" in found.notes[0] and "no optical flow" in found.notes[1]
@@ -83,6 +99,9 @@ class FakeFlow:
 
     def __init__(self, model: str, weights: str | None) -> None:
         self.model = model
+
+    def too_small(self, height: int, width: int) -> bool:
+        return False
 
     def of(self, clip: torch.Tensor) -> torch.Tensor:
         type(self).calls += 1
@@ -155,13 +174,20 @@ def test_frames_too_small_for_raft_are_one_message(
     pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Small(FakeFlow):
-        def of(self, clip: torch.Tensor) -> torch.Tensor:
-            raise NasRestoreError("it needs at least 128x128")
+        def too_small(self, height: int, width: int) -> bool:
+            return min(height, width) < 128
 
     monkeypatch.setattr(assembled, "OpticalFlow", Small)
     found = splits(**{"data.root": str(pairs), "data.flow": {"model": "raft_small"}})
-    with pytest.raises(NasRestoreError, match=r"set/rain/0\d: it needs at least 128x128"):
+    with pytest.raises(NasRestoreError) as error:
         found.stream(found._recipe.search.levels[0], 1)
+    trained = sorted({*found.members["train"], *found.members["validation"]})
+    named = ", ".join(f"{name} (24x24)" for name in trained)
+    assert error.value.message == (
+        "frames are too small for optical flow, which needs 128x128 pixels (height x width) at least: "
+        + named
+    )
+    assert "patch" not in str(error.value.hint) and "data.flow.model=none" in str(error.value.hint)
 
 
 def test_a_test_set_apart_and_clean_clips(pairs: Path, tmp_path: Path) -> None:

@@ -20,13 +20,16 @@ from nasrestore.data.clip_sources import CleanSource, MovedPhotograph, clean_cli
 from nasrestore.data.clipset import ClipSet
 from nasrestore.data.layouts import Subset
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
+from nasrestore.errors import NasRestoreError
 from nasrestore.graph.ir import SearchGraph
-from nasrestore.ops.flow import NO_FLOW, OpticalFlow
+from nasrestore.ops.flow import LARGER, NO_FLOW, SMALLEST_SIDE, OpticalFlow
 from nasrestore.spec.recipe import RecipeSpec
 
 ClipData = ClipPairSet | tuple[CleanSource, ...]
 
 FRAME_SIZE = (192, 256)  # height and width of frames made of photographs, pixels
+
+MOST_NAMED = 10  # clips in one message
 
 _CLEAN = ("photographs", "clean_clips")
 
@@ -157,8 +160,21 @@ def add_flow(
     """Gives clips their flow, computed once on the device.
 
     Raises:
-        NasRestoreError: frames below 128 pixels, or a full disk.
+        NasRestoreError: frames below 128 pixels, of all such clips at once; or a full disk.
     """
+    small = {
+        name: f"{size[0]}x{size[1]}"
+        for name, size in zip(clips.identities, clips.sizes, strict=True)
+        if flow.too_small(*size)
+    }
+    if small:
+        shown = [f"{name} ({size})" for name, size in list(small.items())[:MOST_NAMED]]
+        more = f" and {len(small) - MOST_NAMED} more" if len(small) > MOST_NAMED else ""
+        raise NasRestoreError(
+            f"frames are too small for optical flow, which needs {SMALLEST_SIDE}x{SMALLEST_SIDE} "
+            f"pixels (height x width) at least: {', '.join(shown)}{more}",
+            hint=LARGER,
+        )
     clips.add_flow(None if flow.model == NO_FLOW else flow.of, device, progress)
 
 

@@ -17,6 +17,7 @@ SMALLEST_SIDE = 128  # RAFT compares features of 1/8 of the size on four scales
 MULTIPLE = 8
 PAIR_BYTES = 2**30  # of the correlations of the pairs that are looked at together
 
+LARGER = "larger frames (flow is of whole ones), or the flow model 'none' (data.flow.model=none)"
 WAYS_OUT = (
     "give a path to {file} (in a recipe data.flow.weights=FILE), or choose the flow model 'none' "
     "(data.flow.model=none): neighbours are then read where they are, unaligned"
@@ -83,6 +84,10 @@ class OpticalFlow:
         else:
             self._raft = _raft(model, weights)
 
+    def too_small(self, height: int, width: int) -> bool:
+        """Whether frames of this size, in pixels, are refused."""
+        return self._raft is not None and min(height, width) < SMALLEST_SIDE
+
     def between(self, first: Tensor, second: Tensor) -> Tensor:
         """Where each pixel of the first frames is in the second ones.
 
@@ -102,7 +107,12 @@ class OpticalFlow:
         count, _, height, width = first.shape
         if self._raft is None:
             return first.new_zeros(count, 2, height, width, dtype=torch.float32)
-        _check_size(height, width)
+        if self.too_small(height, width):
+            raise NasRestoreError(
+                f"optical flow got frames of {height}x{width} pixels (height x width), "
+                f"it needs at least {SMALLEST_SIDE}x{SMALLEST_SIDE}",
+                hint=LARGER,
+            )
         together = max(1, self.pair_bytes // _correlation_bytes(height, width))
         raft = self._raft.to(first.device)
         parts = zip(first.split(together), second.split(together), strict=True)
@@ -182,13 +192,4 @@ def _check_frames(first: Tensor, second: Tensor) -> None:
         raise ValueError(
             "expected two N C H W tensors of one shape with 1 or 3 channels, "
             f"got {tuple(first.shape)} and {tuple(second.shape)}"
-        )
-
-
-def _check_size(height: int, width: int) -> None:
-    if min(height, width) < SMALLEST_SIDE:
-        raise NasRestoreError(
-            f"optical flow got frames of {height}x{width} pixels (height x width), "
-            f"it needs at least {SMALLEST_SIDE}x{SMALLEST_SIDE}",
-            hint="make the patches or tiles larger, or choose the flow model 'none'",
         )
