@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.run import RunLike
-from nasrestore.errors import NasRestoreError
-from nasrestore.graph.compile import compile_space
+from nasrestore.assemble.prepare import import_plugin
+from nasrestore.errors import Location, NasRestoreError
+from nasrestore.graph.compile import compile_tree
 from nasrestore.graph.derive import derive as derive_graph
 from nasrestore.graph.genotype import Genotype
 from nasrestore.graph.genotype import load_genotype as read_genotype_file
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.recipe_check import seconds
-from nasrestore.spec.load import overrides_of
+from nasrestore.spec.load import of_space, override_space, overrides_of
 from nasrestore.spec.shipped import find
-from nasrestore.spec.space import load_space_spec
+from nasrestore.spec.source import read_yaml, tree_of
+from nasrestore.spec.space import check_format
 
 if TYPE_CHECKING:
     from nasrestore.api.derive import DeriveResult
@@ -33,13 +35,29 @@ if TYPE_CHECKING:
 Pathlike = str | os.PathLike[str]
 
 
-def load_space(space: Pathlike) -> SearchGraph:
+def load_space(
+    space: Pathlike,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    plugins: Sequence[Pathlike] = (),
+) -> SearchGraph:
     """The search graph of a space, from a path or a shipped name.
 
+    Args:
+        overrides: values by dotted path, such as ``{"space.width": 8}`` or ``{"width": 8}``, as
+            ``nasrestore show`` takes them.
+        plugins: Python files with the operations that the space names, where they are not imported yet.
+
     Raises:
-        SpecError: everything that is wrong with the file.
+        SpecError: everything that is wrong with the file and the overrides, or a plugin that cannot
+            be imported.
     """
-    return compile_space(load_space_spec(find(os.fspath(space), "space")))
+    for plugin in plugins:
+        path = os.fspath(plugin)
+        import_plugin(Path(path), tree_of(path, Location("plugins", 1, 1)))
+    tree = read_yaml(find(os.fspath(space), "space"))
+    check_format(tree, "space")
+    return compile_tree(override_space(tree, map(of_space, overrides_of((), overrides))))
 
 
 def load_genotype(genotype: Pathlike) -> Genotype:

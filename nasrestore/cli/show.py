@@ -27,7 +27,7 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import load_genotype, read_genotype
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.runtime.runfolder import open_run, read_result
-from nasrestore.spec.load import RECIPE_KEYS, Override, override_space, overrides_of
+from nasrestore.spec.load import RECIPE_KEYS, Override, of_space, override_space, overrides_of
 from nasrestore.spec.shipped import Kind
 
 EXAMPLE = """
@@ -113,14 +113,12 @@ def _file(file: KnownFile, space: str | None, overrides: Sequence[Override]) -> 
 
 
 def _in_space(override: Override, file: KnownFile) -> Override:
-    """``width=8`` and ``space.width=8`` mean the same, where a space is all there is.
+    """An override of a space that is shown.
 
     Raises:
         SpecError: it is of a recipe.
     """
     keys, value = override
-    if keys[0] == "space" and len(keys) > 1:
-        return override
     if keys[0] in RECIPE_KEYS and file.tree.at("constants").child(str(keys[0])) is None:
         recipe = file.text if "recipe" in others_called(file) else "RECIPE"
         raise value.error(
@@ -128,7 +126,7 @@ def _in_space(override: Override, file: KnownFile) -> Override:
             f"nasrestore show {recipe} --kind recipe" if recipe != "RECIPE" else "show the recipe",
             key=True,
         )
-    return ("space", *keys), value
+    return of_space(override)
 
 
 def _recipe(prepared: Prepared) -> Shown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -195,7 +195,13 @@ def _overridden(
         return tree
 
 
-def override_space(space: Tree, overrides: Sequence[Override]) -> Tree:
+def of_space(override: Override) -> Override:
+    """``width=8`` and ``space.width=8`` mean the same, where a space is all there is."""
+    keys, value = override
+    return override if keys[0] == "space" and len(keys) > 1 else (("space", *keys), value)
+
+
+def override_space(space: Tree, overrides: Iterable[Override]) -> Tree:
     """A space's tree with overrides such as ``space.width=8``, which names one of its constants.
 
     Raises:
