@@ -9,7 +9,7 @@ from typing import Any
 from nasrestore.assemble.lpips import check_lpips_files
 from nasrestore.assemble.prepare import prepare
 from nasrestore.cli import options
-from nasrestore.cli.describe import level_sentence, recipe_facts
+from nasrestore.cli.describe import frozen_lines, level_sentence, recipe_facts
 from nasrestore.cli.failure import errors_in, show_errors, shown_path
 from nasrestore.cli.kinds import (
     KnownFile,
@@ -139,7 +139,7 @@ def _print(facts: Facts) -> None:
         if name in facts:
             for level in facts[name]["levels"]:
                 say(f"  {name}: {level_sentence(level)}")
-            frozen = ", ".join(facts[name]["frozen"]) or "nothing"
-            say(f"  {name}: frozen: {frozen}")
+            for line in frozen_lines(facts[name]):
+                say(f"  {name}: {line}")
     for note in facts.get("notes", ()):
         say(f"  {note}")

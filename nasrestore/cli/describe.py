@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from nasrestore.spec.recipe import LevelSpec, PhaseSpec
 
 SIZE = (128, 128)
+MOST_COUNTED = 1000  # architectures whose costs are counted one by one
+
+What = Literal["parameters", "macs"]
+WHAT: tuple[What, ...] = ("parameters", "macs")
 
 Facts = dict[str, Any]
 
@@ -58,24 +64,41 @@ def _choice_facts(choice: Choice) -> Facts:
 
 
 def cost_range(graph: SearchGraph) -> Facts:
-    """The least and the most that an architecture costs; None where that is not cheap to tell."""
-    unknown = {"least": None, "most": None}
+    """The least and the most that an architecture costs; None where that is not cheap to tell.
+
+    ``at_least`` is what none goes below, None where a signature does not tell its cost.
+    """
+    found: Facts = {w: {"least": None, "most": None, "at_least": None} for w in WHAT}
+    found["macs"]["size"] = list(SIZE)
     try:
         model = CostModel(graph, SIZE)
-        if not model.additive:
-            return {"parameters": unknown, "macs": {**unknown, "size": list(SIZE)}}
-        parameters, macs = _extremes(model, "parameters"), _extremes(model, "macs")
+        for what in WHAT:
+            least: int | Fraction = getattr(model.least(), what)
+            found[what]["at_least"] = math.ceil(least)
+            if model.additive:
+                found[what] |= {"least": int(least), "most": int(_most(model, what))}
+        if not model.additive and math.prod(c.decisions for c in graph.choices) <= MOST_COUNTED:
+            costs = [model.cost(decisions) for decisions in _all_decisions(graph)]
+            for what in WHAT:
+                values = [int(getattr(cost, what)) for cost in costs]
+                found[what] |= {"least": min(values), "most": max(values), "at_least": min(values)}
     except NasRestoreError:  # an operation whose signature does not tell its cost
-        return {"parameters": unknown, "macs": {**unknown, "size": list(SIZE)}}
-    return {"parameters": parameters, "macs": {**macs, "size": list(SIZE)}}
+        pass
+    return found
 
 
-def _extremes(model: CostModel, what: Literal["parameters", "macs"]) -> Facts:
+def _most(model: CostModel, what: What) -> int | Fraction:
     most: int | Fraction = getattr(model.base, what)
     for choice in model.graph.choices:
         shares = sorted(getattr(model.share(choice.name, c), what) for c in choice.decidable)
         most += sum(shares[-choice.keep :])
-    return {"least": int(getattr(model.least(), what)), "most": int(most)}
+    return most
+
+
+def _all_decisions(graph: SearchGraph) -> Iterator[dict[str, tuple[str, ...]]]:
+    names = [choice.name for choice in graph.choices]
+    each = (itertools.combinations(choice.decidable, choice.keep) for choice in graph.choices)
+    return (dict(zip(names, decided, strict=True)) for decided in itertools.product(*each))
 
 
 def print_space(facts: Facts, description: str | None = None) -> None:
@@ -103,7 +126,8 @@ def print_space(facts: Facts, description: str | None = None) -> None:
 
 def _range(limits: Facts) -> str:
     if limits["least"] is None:
-        return "depend on the decisions"
+        least = limits["at_least"]
+        return "depend on the decisions" + (f", at least {count(least)}" if least else "")
     if limits["least"] == limits["most"]:
         return count(limits["least"])
     return f"{count(limits['least'])} to {count(limits['most'])}"
@@ -136,12 +160,14 @@ def recipe_facts(prepared: Prepared) -> Facts:
     return {
         "recipe": recipe.recipe,
         "description": recipe.description,
-        "search": _phase_facts(recipe.search, groups),
+        "search": _phase_facts(
+            recipe.search, groups if prepared.graph.choices else trained, prepared.graph.deciding
+        ),
         "train": _phase_facts(recipe.train, trained),
     }
 
 
-def _phase_facts(phase: PhaseSpec, groups: Sequence[str]) -> Facts:
+def _phase_facts(phase: PhaseSpec, groups: Sequence[str], deciding: Sequence[str] = ()) -> Facts:
     levels = [_level_facts(level) for level in phase.levels]
     owned = {group for level in levels for group in level["variables"]}
     return {
@@ -150,6 +176,7 @@ def _phase_facts(phase: PhaseSpec, groups: Sequence[str]) -> Facts:
         "budget": phase.budget,
         "levels": levels,
         "frozen": [group for group in groups if group not in owned],
+        "undecided": [group for group in groups if group in deciding and group not in owned],
     }
 
 
@@ -177,8 +204,18 @@ def print_recipe(facts: Facts) -> None:
         say(f"  {name}: {length}{within}")
         for level in phase["levels"]:
             say(f"    {level_sentence(level)}")
-        if phase["frozen"]:
-            say(f"    frozen: {', '.join(phase['frozen'])}")
+        for line in frozen_lines(phase) if phase["frozen"] else ():
+            say(f"    {line}")
+
+
+def frozen_lines(phase: Facts) -> list[str]:
+    """What no level owns; of choices that is a warning, since nobody decides them."""
+    rest = [group for group in phase["frozen"] if group not in phase["undecided"]]
+    lines = [
+        f"warning: frozen: {group} — no level owns it, its decisions stay at the start"
+        for group in phase["undecided"]
+    ]
+    return [*lines, f"frozen: {', '.join(rest) or 'nothing'}"] if rest or not lines else lines
 
 
 def level_sentence(level: Facts) -> str:

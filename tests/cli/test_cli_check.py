@@ -43,16 +43,23 @@ def test_owners_and_what_is_frozen_are_said(call: Call, here: Path) -> None:
     assert "search: frozen: last" in done.out and "train: frozen: last" in done.out
 
 
-def test_what_an_ablation_leaves_no_parameter_of_is_not_frozen(call: Call) -> None:
-    fixed = ["search.levels[2].off=true", "train.levels[1].off=true"]
-    for setting, frozen in (("features=16", "lambda"), ("share=0.7", "nothing")):
-        changed = [*fixed, f"space.nodes.average.with.{setting}"]
-        done = call("check", "tmics", *[part for key in changed for part in ("--set", key)])
-        assert done.status == 0
-        assert [line for line in done.out.splitlines() if "frozen" in line] == [
-            f"  search: frozen: {frozen}",
-            f"  train: frozen: {frozen}",
-        ]
+def test_choices_that_no_level_owns_are_a_warning(call: Call, here: Path) -> None:
+    Path("macro.yaml").write_text(
+        "format: 1\nextends: rdmc-quick\nrecipe: macro\n"
+        "space: {extends: rdmc, links: {skip_up: {decides: macro}}}\n"
+    )
+    said = "warning: frozen: macro — no level owns it, its decisions stay at the start"
+    done = call("check", "macro.yaml")
+    assert done.status == 0 and f"  search: {said}\n" in done.out
+    assert "search: frozen: " not in done.out and "train: frozen: nothing" in done.out
+    assert f"    {said}\n" in call("show", "macro.yaml").out
+    facts = call("check", "macro.yaml", "--json").json["files"][0]
+    assert facts["search"]["undecided"] == ["macro"] and facts["train"]["undecided"] == []
+    Path("both.yaml").write_text(
+        "format: 1\nextends: macro.yaml\nrecipe: both\n"
+        "search: {levels: [{name: architecture, variables: [architecture, macro]}]}\n"
+    )
+    assert "search: frozen: nothing" in call("check", "both.yaml").out
 
 
 def write_wrong(name: str) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 from command_calls import Call
 
+import nasrestore as nr
 from nasrestore.cli.describe import cost_range, space_facts
 from nasrestore.graph.compile import compile_space
-from nasrestore.graph.cost import graph_cost
+from nasrestore.graph.cost import CostModel, graph_cost
 from nasrestore.graph.derive import derive
-from nasrestore.graph.genotype import genotype_of
+from nasrestore.graph.genotype import genotype_of, random_genotype
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.runtime.runfolder import RunFolder, update_result
 from nasrestore.spec.shipped import find
@@ -118,6 +120,48 @@ def test_the_range_of_costs_is_that_of_all_architectures(small: SearchGraph) -> 
     for name in ("parameters", "macs"):
         values = [getattr(cost, name) for cost in costs]
         assert (found[name]["least"], found[name]["most"]) == (min(values), max(values))
+
+
+LINKED = """
+format: 1
+space: linked
+inputs: {rainy: {channels: 3}}
+nodes:
+  first: {op: conv, with: {channels: 4}}
+  side: {reads: first, repeat: 2, op: {choice: [residual, dense, identity, none]}}
+  last: {reads: first, op: conv, with: {channels: 3}}
+links: {into: {from: [side, first], to: last, keep: 2}}
+outputs: {restored: last}
+"""
+
+
+def test_where_costs_do_not_add_up_few_architectures_are_counted_one_by_one() -> None:
+    graph = compile_space(parse_space(LINKED))
+    model = CostModel(graph, (128, 128))
+    assert not model.additive
+    costs = [
+        graph_cost(
+            derive(graph, genotype_of(graph, {"side.1": (a,), "side.2": (b,), "into": links}))
+        )
+        for a, b in itertools.product(("residual", "dense", "identity"), repeat=2)
+        for links in itertools.combinations(graph.choice("into").candidates, 2)
+    ]
+    found = cost_range(graph)
+    for name in ("parameters", "macs"):
+        values = [getattr(cost, name) for cost in costs]
+        assert (found[name]["least"], found[name]["most"]) == (min(values), max(values))
+        assert getattr(model.least(), name) <= found[name]["at_least"] == min(values)
+
+
+def test_of_many_architectures_the_least_is_a_bound(call: Call) -> None:
+    parameters = call("show", "darts", "--json").json["parameters"]
+    graph = nr.load_space("darts")
+    drawn = [random_genotype(graph, random.Random(seed)) for seed in range(5)]
+    costs = [graph_cost(derive(graph, genotype)).parameters for genotype in drawn]
+    assert parameters["least"] is None and 0 < parameters["at_least"] <= min(costs)
+    assert (
+        f"depend on the decisions, at least {parameters['at_least']:,}" in call("show", "darts").out
+    )
 
 
 def test_operations_are_candidates_too(small: SearchGraph) -> None:
