@@ -20,7 +20,7 @@ from nasrestore.data.clip_sources import CleanSource, MovedPhotograph, clean_cli
 from nasrestore.data.clipset import ClipSet
 from nasrestore.data.layouts import Subset
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.ops.flow import LARGER, NO_FLOW, SMALLEST_SIDE, OpticalFlow
 from nasrestore.spec.recipe import RecipeSpec
@@ -162,17 +162,15 @@ def add_flow(
     Raises:
         NasRestoreError: frames below 128 pixels, of all such clips at once; or a full disk.
     """
-    small = {
-        name: f"{size[0]}x{size[1]}"
+    small = [
+        f"{name} ({size[0]}x{size[1]})"
         for name, size in zip(clips.identities, clips.sizes, strict=True)
         if flow.too_small(*size)
-    }
+    ]
     if small:
-        shown = [f"{name} ({size})" for name, size in list(small.items())[:MOST_NAMED]]
-        more = f" and {len(small) - MOST_NAMED} more" if len(small) > MOST_NAMED else ""
         raise NasRestoreError(
             f"frames are too small for optical flow, which needs {SMALLEST_SIDE}x{SMALLEST_SIDE} "
-            f"pixels (height x width) at least: {', '.join(shown)}{more}",
+            f"pixels (height x width) at least: {few(dict.fromkeys(small), MOST_NAMED)}",
             hint=LARGER,
         )
     clips.add_flow(None if flow.model == NO_FLOW else flow.of, device, progress)

@@ -186,7 +186,7 @@ class Splits:
             if not self.members[split]:
                 raise NasRestoreError(
                     f"nothing is left for {split}: its {self._what} show the scenes of others "
-                    f"({_listed([*moved, *left_out])}, of {self._trained_on()})",
+                    f"({few(sorted([*moved, *left_out]))}, of {self._trained_on()})",
                     hint=f"give {self._what} of more scenes, or say that this is meant with "
                     "data.overlap=accepted",
                 )

@@ -160,9 +160,7 @@ def recipe_facts(prepared: Prepared) -> Facts:
     return {
         "recipe": recipe.recipe,
         "description": recipe.description,
-        "search": _phase_facts(
-            recipe.search, groups if prepared.graph.choices else trained, prepared.graph.deciding
-        ),
+        "search": _phase_facts(recipe.search, groups, prepared.graph.deciding),
         "train": _phase_facts(recipe.train, trained),
     }
 

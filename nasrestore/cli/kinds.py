@@ -10,6 +10,7 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.registry import did_you_mean
 from nasrestore.runtime.runfolder import RunFolder
+from nasrestore.spec.load import RECIPE_KEYS, Override, of_space, override_space
 from nasrestore.spec.shipped import Kind, find, folder, is_path, shipped
 from nasrestore.spec.source import Tree, read_yaml
 from nasrestore.spec.space import kind_of
@@ -113,12 +114,24 @@ def space_of(file: KnownFile, overrides: Sequence[Override] = ()) -> SearchGraph
     """
     from nasrestore.graph.compile import compile_tree
 
-    return compile_tree(override_space(file.tree, [_in_space(o) for o in overrides]))
+    return compile_tree(override_space(file.tree, [_in_space(o, file) for o in overrides]))
 
 
-def _in_space(override: Override) -> Override:
+def _in_space(override: Override, file: KnownFile) -> Override:
+    """An override of a space that is shown or checked.
+
+    Raises:
+        SpecError: it is of a recipe.
+    """
     keys, value = override
-    return override if keys[0] == "space" and len(keys) > 1 else (("space", *keys), value)
+    if keys[0] in RECIPE_KEYS and file.tree.at("constants").child(str(keys[0])) is None:
+        named = "recipe" in others_called(file)
+        raise value.error(
+            f"{keys[0]!r} is a key of recipes, and {file.text} is shown as a space here",
+            f"nasrestore show {file.text} --kind recipe" if named else "show the recipe",
+            key=True,
+        )
+    return of_space(override)
 
 
 def refuse_overrides_of_genotype(overrides: Sequence[Override]) -> None:

@@ -20,6 +20,8 @@ from nasrestore.cli.kinds import (
     is_folder,
     known_file,
     others_called,
+    refuse_overrides_of_genotype,
+    space_of,
     space_of_genotype,
 )
 from nasrestore.cli.output import complain, print_json, say
@@ -27,7 +29,7 @@ from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import load_genotype, read_genotype
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.runtime.runfolder import open_run, read_result
-from nasrestore.spec.load import RECIPE_KEYS, Override, of_space, override_space, overrides_of
+from nasrestore.spec.load import Override, overrides_of
 from nasrestore.spec.shipped import Kind
 
 EXAMPLE = """
@@ -102,31 +104,13 @@ def run(arguments: Namespace) -> int:
 
 def _file(file: KnownFile, space: str | None, overrides: Sequence[Override]) -> Shown:
     if file.kind == "space":
-        inside = [_in_space(o, file) for o in overrides]
-        graph = compile_tree(override_space(file.tree, inside))
+        graph = space_of(file, overrides)
         facts = {**space_facts(graph), "description": description_of(file.tree)}
         return Shown(graph, space=facts, description=facts["description"])
     if file.kind == "recipe":
         return _recipe(prepare(file.path, overrides))
     refuse_overrides_of_genotype(overrides)
     return _genotype(file, space)
-
-
-def _in_space(override: Override, file: KnownFile) -> Override:
-    """An override of a space that is shown.
-
-    Raises:
-        SpecError: it is of a recipe.
-    """
-    keys, value = override
-    if keys[0] in RECIPE_KEYS and file.tree.at("constants").child(str(keys[0])) is None:
-        recipe = file.text if "recipe" in others_called(file) else "RECIPE"
-        raise value.error(
-            f"{keys[0]!r} is a key of recipes, and {file.text} is shown as a space here",
-            f"nasrestore show {recipe} --kind recipe" if recipe != "RECIPE" else "show the recipe",
-            key=True,
-        )
-    return of_space(override)
 
 
 def _recipe(prepared: Prepared) -> Shown:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nasrestore.errors import Location, NasRestoreError
+from nasrestore.errors import Location, NasRestoreError, few
 from nasrestore.graph.cost import CostModel
 from nasrestore.graph.expand import output_of
 from nasrestore.graph.ir import Operation, Output, Recursion, SearchGraph, Shape, ends_of
-from nasrestore.graph.links import LinkGroup, few
+from nasrestore.graph.links import LinkGroup
 from nasrestore.graph.scope import Copy
 from nasrestore.graph.shapes import Assembly
 from nasrestore.graph.signature import SignatureError

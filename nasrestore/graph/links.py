@@ -241,13 +241,12 @@ def _report_empty(
     way = "" if spec.direction == "any" else f" {spec.direction!r}"
     problems.add(
         spec.tree.at("direction"),
-        f"an empty choice: no link leads{way} from {few(sources)} to {few(targets)}",
+        f"an empty choice: no link leads{way} from {_few(sources)} to {_few(targets)}",
         "direction compares the resolutions of the two ends; within one set links lead forward",
     )
 
 
-def few(names: Sequence[str]) -> str:
-    """The names, of many the first ones and the last."""
+def _few(names: Sequence[str]) -> str:
     return ", ".join(names if len(names) <= 6 else [*names[:3], "...", names[-1]])
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from nasrestore.errors import Location
+from nasrestore.errors import Location, few
 from nasrestore.graph.cells import Expansion
 from nasrestore.graph.expand import candidates, signature_of
 from nasrestore.graph.ir import Choice
-from nasrestore.graph.links import Ends, LinkGroup, few, link_ends, link_group, ordered_pairs
+from nasrestore.graph.links import Ends, LinkGroup, link_ends, link_group, ordered_pairs
 from nasrestore.graph.scope import Copy, Scope
 from nasrestore.graph.shapes import Scales
 from nasrestore.graph.values import Problems

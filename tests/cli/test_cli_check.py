@@ -62,6 +62,18 @@ def test_choices_that_no_level_owns_are_a_warning(call: Call, here: Path) -> Non
     assert "search: frozen: nothing" in call("check", "both.yaml").out
 
 
+def test_what_an_ablation_leaves_no_parameter_of_is_not_frozen(call: Call) -> None:
+    fixed = ["search.levels[2].off=true", "train.levels[1].off=true"]
+    for setting, frozen in (("features=16", "lambda"), ("share=0.7", "nothing")):
+        changed = [*fixed, f"space.nodes.average.with.{setting}"]
+        done = call("check", "tmics", *[part for key in changed for part in ("--set", key)])
+        assert done.status == 0
+        assert [line for line in done.out.splitlines() if "frozen" in line] == [
+            f"  search: frozen: {frozen}",
+            f"  train: frozen: {frozen}",
+        ]
+
+
 def write_wrong(name: str) -> None:
     Path(name).write_text(
         "format: 1\nextends: rdmc-quick\nrecipe: wrong\nsead: 3\nsearch:\n  steps: two\n"
