@@ -21,27 +21,37 @@ def raised_by_plugin(error: BaseException) -> NasRestoreError | None:
     """The message for an error whose innermost frame, libraries apart, is a plugin's.
 
     ``None`` where it is of this package, or of nobody whom we know: the traceback is wanted then.
-    ``sys.exit()`` in a plugin is such an error as well, whatever status it asks for.
+    ``sys.exit()`` in a plugin is such an error as well, whatever status it asks for; so is what a
+    library's object raises that a plugin made, such as an ``nn.Conv2d`` given as an operation.
     """
     if isinstance(error, (NasRestoreError, KeyboardInterrupt)):
         return None
     files = {_file_of(entry): True for _, entry in _of_plugins()}
-    known = [
-        (frame, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename in files or frame.f_code.co_filename.startswith(PACKAGE)
-    ]
-    if not known or known[-1][0].f_code.co_filename not in files:
+    theirs: list[tuple[FrameType, int]] = []
+    ours = True  # the innermost
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename in files or _maker_of(frame) is not None:
+            theirs.append((frame, line))
+            ours = False
+        elif frame.f_code.co_filename.startswith(PACKAGE):
+            ours = True
+    if ours:
         return None
-    theirs = [(frame, line) for frame, line in known if frame.f_code.co_filename in files]
-    frame, line = theirs[-1]
-    place = f"{Path(frame.f_code.co_filename).name}:{line}"
-    who = next((name for name in map(_name_of, (f for f, _ in reversed(theirs))) if name), None)
     text = str(error).strip().partition("\n")[0]
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    own = [(frame, line) for frame, line in theirs if frame.f_code.co_filename in files]
+    if not own:
+        registry, entry = _maker_of(theirs[-1][0])  # type: ignore[misc]
+        return NasRestoreError(
+            f"the plugin's {registry.kind} {entry.name!r} ({_place_of(entry)}) failed: {what}",
+            hint="in what it made: " + _shown(*theirs[-1]),
+        )
+    frame, line = own[-1]
+    place = f"{Path(frame.f_code.co_filename).name}:{line}"
+    who = next((name for name in map(_name_of, (f for f, _ in reversed(own))) if name), None)
     return NasRestoreError(
         f"the plugin's {who or 'code'} failed at {place}: {what}",
-        hint="in the plugin: " + "; ".join(_shown(*one) for one in theirs[-MOST_FRAMES:]),
+        hint="in the plugin: " + "; ".join(_shown(*one) for one in own[-MOST_FRAMES:]),
     )
 
 
@@ -49,10 +59,18 @@ def described(kind: Registry, made: object) -> str:
     """``the plugin's loss 'mine' (mine.py:12)``, or what a built-in is called."""
     for registry, entry in _of_plugins():
         if registry is kind and isinstance(entry.factory, type) and isinstance(made, entry.factory):
-            line = _first_line(entry.factory)
-            place = Path(_file_of(entry)).name + (f":{line}" if line else "")
-            return f"the plugin's {kind.kind} {entry.name!r} ({place})"
+            return f"the plugin's {kind.kind} {entry.name!r} ({_place_of(entry)})"
     return f"the {kind.kind} {type(made).__name__}"
+
+
+def plugin_place(kind: Registry, name: str) -> str | None:
+    """``mine.py:12``, where what a plugin calls so begins; ``None`` for what is built in."""
+    return next((_place_of(e) for of, e in _of_plugins() if of is kind and e.name == name), None)
+
+
+def _place_of(entry: Entry) -> str:
+    line = _first_line(entry.factory)
+    return Path(_file_of(entry)).name + (f":{line}" if line else "")
 
 
 def _of_plugins() -> Iterator[tuple[Registry, Entry]]:
@@ -67,9 +85,12 @@ def _file_of(entry: Entry) -> str:
     return str(getattr(sys.modules.get(entry.origin), "__file__", None) or entry.origin)
 
 
-def _first_line(factory: type) -> int | None:
-    for name in ("forward", "__call__"):
-        code = getattr(vars(factory).get(name), "__code__", None)
+def _first_line(factory: Any) -> int | None:
+    """Of a class, where its ``forward`` or ``__call__`` begins."""
+    methods = vars(factory) if isinstance(factory, type) else {}
+    places = (*map(methods.get, ("forward", "__call__", "__init__")), factory)
+    for made in places:
+        code = getattr(made, "__code__", None)
         if code is not None:
             return int(code.co_firstlineno)
     return None
@@ -84,6 +105,16 @@ def _name_of(frame: FrameType) -> str | None:
             return f"{registry.kind} {entry.name!r}"
         if getattr(factory, "__code__", None) is frame.f_code:
             return f"{registry.kind} {entry.name!r}"
+    return None
+
+
+def _maker_of(frame: FrameType) -> tuple[Registry, Entry] | None:
+    """The plugin's factory that made the object whose method runs in a frame."""
+    owner = frame.f_locals.get("self")
+    for registry in KINDS.values():
+        name = registry.maker(owner)
+        if name is not None:
+            return registry, registry.entry(name)
     return None
 
 

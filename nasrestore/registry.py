@@ -13,7 +13,9 @@ Plugins are found by decorator (``plugins: [my_ops.py]`` in a recipe) and by the
 from __future__ import annotations
 
 import difflib
+import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -60,6 +62,7 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
+        self._made: dict[int, tuple[str, Callable[[], object]]] = {}
 
     def declare(self, name: str, signature: Any) -> None:
         """States the signature of a built-in without importing its implementation.
@@ -141,7 +144,7 @@ class Registry:
         @wraps(factory, updated=())
         def made(*args: Any, **options: Any) -> Any:
             try:
-                return factory(*args, **options)
+                thing = factory(*args, **options)
             except (NasRestoreError, KeyboardInterrupt):
                 raise
             except BaseException as error:  # sys.exit() too, or the command would end as if done
@@ -150,8 +153,21 @@ class Registry:
                     f"{type(error).__name__}: {error}",
                     hint=f"called with {_shown(args, options)}",
                 ) from error
+            self._remember(name, thing)
+            return thing
 
         return made
+
+    def _remember(self, name: str, thing: object) -> None:
+        key = id(thing)
+        with suppress(TypeError):  # of what cannot be referred to weakly, less can be told
+            of = weakref.ref(thing, lambda _: self._made.pop(key, None))
+            self._made[key] = (name, of)
+
+    def maker(self, thing: object) -> str | None:
+        """The name under which a plugin's factory made just this object."""
+        name, of = self._made.get(id(thing), (None, lambda: None))
+        return name if thing is not None and of() is thing else None
 
 
 def _shown(args: tuple[Any, ...], options: dict[str, Any]) -> str:

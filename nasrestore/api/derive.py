@@ -24,8 +24,6 @@ from nasrestore.graph.ir import Limits
 from nasrestore.runtime.runfolder import MEASURED, RunFolder, read_result, update_result
 
 if TYPE_CHECKING:
-    import torch
-
     from nasrestore.assemble.data import Splits
     from nasrestore.network.build import GraphNetwork
     from nasrestore.runtime.checkpoint import Checkpoint
@@ -77,8 +75,7 @@ def derive(
     graph = opened.prepared.graph
     limits = _limits(graph.limits, parameters, macs, size)
     checkpoint = searched(opened, options.observer.message)
-    state = checkpoint["network"]
-    strengths = strengths_in(opened, state)
+    strengths = strengths_in(opened, checkpoint)
     decided = decide(graph, strengths, limits, top)
     costs = tuple(_cost(opened, d, limits) for d in decided)
     with opened.folder.locked():
@@ -122,17 +119,23 @@ def _cost(opened: OpenRun, decided: Decided, limits: Limits) -> Cost | None:
         return None  # a plugin's signature does not tell
 
 
-def strengths_in(opened: OpenRun, state: dict[str, torch.Tensor]) -> dict[str, list[float]]:
-    """What the logits of a checkpoint say, whatever the rest of it."""
+def strengths_in(opened: OpenRun, checkpoint: Checkpoint) -> dict[str, list[float]]:
+    """What the logits of a checkpoint say, whatever the rest of it.
+
+    Raises:
+        NasRestoreError: they are of other choices than the recipe's.
+    """
     from nasrestore.assemble.network import make
     from nasrestore.network.architecture import Architecture
+    from nasrestore.network.weights import load_weights
     from nasrestore.registry import relaxation
 
     made = make(relaxation, opened.prepared.recipe.search.relaxation)
     architecture = Architecture(opened.prepared.graph.choices, made)
     prefix = "architecture."
+    state = checkpoint["network"]
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    architecture.load_state_dict(own)
+    load_weights(architecture, own, checkpoint.path)
     return architecture.strengths()
 
 
@@ -174,8 +177,9 @@ def discretisation_gap(
     from nasrestore.assemble.data import open_splits
     from nasrestore.assemble.network import device_named, hyper_parameters, objective, supernet
     from nasrestore.engine.statistics import estimate_statistics
+    from nasrestore.network.weights import load_weights
 
-    recipe, state = opened.prepared.recipe, checkpoint["network"]
+    recipe = opened.prepared.recipe
     place = device_named(device or recipe.device)
     set_up(recipe, place)
     if splits is None:
@@ -186,10 +190,10 @@ def discretisation_gap(
     levels = recipe.search.levels
     batches = splits.stream(replace(levels[0], data="train"), recipe.seed + 2000)
     judged = splits.stream(replace(levels[0], data="validation"), recipe.seed + 2001)
-    network = carried_network(opened, state).to(place, memory_format=torch.channels_last)
+    network = carried_network(opened, checkpoint).to(place, memory_format=torch.channels_last)
     estimate_statistics(network, batches)
     whole = supernet(recipe, opened.prepared.graph)
-    whole.load_state_dict(state)
+    load_weights(whole, checkpoint["network"], checkpoint.path)
     whole.to(place, memory_format=torch.channels_last)
     estimate_statistics(whole, batches)
     patches = [next(judged) for _ in range(JUDGED_BATCHES)]

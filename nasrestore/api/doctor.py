@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.health import health_monitor, levels_that_decide, told_apart
+from nasrestore.api.kept import of_search, of_training
 from nasrestore.api.phases import Options, make_levels, set_up
 from nasrestore.api.run import OpenRun, RunLike, open_recipe
 from nasrestore.assemble.prepare import Prepared, prepare
@@ -68,7 +69,9 @@ def examine_run(
     opened = open_recipe(run)
     recipe = opened.prepared.recipe
     records = read_log(opened.folder.log) if opened.folder.log.is_file() else []
-    checkpoint, found = _checkpoint(opened)
+    checkpoint, found = of_search(opened)
+    misfit = bool(of_kind(found, "hard"))
+    found += of_training(opened)
     searched = checkpoint is not None or bool(logged.search_steps(records))
     if not searched and "train" in read_result(opened.folder):
         sentence = "this run trained a given architecture: it has no search to look at"
@@ -89,7 +92,8 @@ def examine_run(
         found += _images(images, checkpoint)
     apart = not any(finding.check == "leak" and finding.kind == "hard" for finding in found)
     ready = images if apart and not isinstance(images, Finding) else None
-    found += _gap(opened, records, checkpoint, ready, options, device)
+    fitting = None if misfit else checkpoint
+    found += _gap(opened, records, fitting, ready, options, device)
     return _diagnosis(opened, found, choices, records)
 
 
@@ -107,22 +111,6 @@ def _diagnosis(
 ) -> Diagnosis:
     name = opened.prepared.recipe.recipe
     return Diagnosis(opened.folder, name, tuple(ordered(found)), tuple(choices), tuple(records))
-
-
-def _checkpoint(opened: OpenRun) -> tuple[Checkpoint | None, list[Finding]]:
-    """The newest intact checkpoint of the search, and what is wrong with newer ones."""
-    from nasrestore.runtime.checkpoint import checkpoints, load_checkpoint
-
-    folder = opened.folder.checkpoints_search
-    if not checkpoints(folder):
-        return None, []
-    advice = "check the disk; --resume goes on from the last one that is intact"
-    try:
-        checkpoint = load_checkpoint(folder, kind="search")
-    except NasRestoreError as error:
-        return None, [Finding("soft", "checkpoint", "search", error.message, advice)]
-    notes = [Finding("soft", "checkpoint", "search", note, advice) for note in checkpoint.notes]
-    return checkpoint, notes
 
 
 def _course_of(
@@ -196,9 +184,9 @@ def _decisions(opened: OpenRun, choices: Sequence[ChoiceCourse]) -> list[Finding
     for file in files[-2:]:
         try:
             checkpoint = load_checkpoint(file, kind="search")
+            by_turn[checkpoint.step] = decisions_in(opened, checkpoint)
         except NasRestoreError:
             continue  # said already
-        by_turn[checkpoint.step] = decisions_in(opened, checkpoint["network"])
     last = max(by_turn, default=0)
     # The checkpoint of the start says nothing of how settled the end is.
     return found + decided.judge_checkpoints(
@@ -206,12 +194,12 @@ def _decisions(opened: OpenRun, choices: Sequence[ChoiceCourse]) -> list[Finding
     )
 
 
-def decisions_in(opened: OpenRun, state: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
-    """What a supernet's state dict decides for, within the space's limits."""
+def decisions_in(opened: OpenRun, checkpoint: Checkpoint) -> Mapping[str, Sequence[str]]:
+    """What a checkpoint of a search decides for, within the space's limits."""
     from nasrestore.api.derive import strengths_in
     from nasrestore.graph.decide import decide
 
-    return decide(opened.prepared.graph, strengths_in(opened, dict(state)))[0].genotype.decisions
+    return decide(opened.prepared.graph, strengths_in(opened, checkpoint))[0].genotype.decisions
 
 
 def _gap(

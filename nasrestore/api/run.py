@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,6 @@ from nasrestore.spec.overrides import apply_override
 from nasrestore.spec.source import Tree, dump_yaml, tree_of
 
 if TYPE_CHECKING:
-    import torch
-
     from nasrestore.network.build import GraphNetwork
     from nasrestore.runtime.checkpoint import Checkpoint
 
@@ -144,13 +142,18 @@ def searched(run: OpenRun, tell: Tell) -> Checkpoint:
     return checkpoint
 
 
-def carried_network(run: OpenRun, state: Mapping[str, torch.Tensor]) -> GraphNetwork:
-    """The derived network with the weights that the search left it."""
+def carried_network(run: OpenRun, checkpoint: Checkpoint) -> GraphNetwork:
+    """The derived network with the weights that a search left it.
+
+    Raises:
+        NasRestoreError: they are of another supernet than the recipe's.
+    """
     from nasrestore.assemble.network import plain_network
     from nasrestore.network.build import carried_state
 
     network = plain_network(run.derived)
-    network.load_state_dict(carried_state(run.prepared.graph, state, network))
+    state = carried_state(run.prepared.graph, checkpoint["network"], network, checkpoint.path)
+    network.load_state_dict(state)
     return network
 
 
@@ -161,9 +164,11 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
         tell: hears what is wrong with a checkpoint.
 
     Raises:
-        NasRestoreError: neither ``train`` nor ``derive`` has left any, or training has not ended.
+        NasRestoreError: neither ``train`` nor ``derive`` has left any, training has not ended, or
+            they are of another network than the recipe's.
     """
     from nasrestore.assemble.network import plain_network
+    from nasrestore.network.weights import load_weights
     from nasrestore.runtime.checkpoint import latest_checkpoint, load_checkpoint
 
     network = plain_network(run.derived)
@@ -185,7 +190,7 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
                     f"{checkpoint.step:,} of {planned:,}",
                     hint=f"nasrestore train {run.folder.path} --resume",
                 )
-            network.load_state_dict(checkpoint["network"])
+            load_weights(network, checkpoint["network"], checkpoint.path)
             return network, "trained" if kind == "train" else "carried over from the search"
         if kind == "train":
             raise NasRestoreError(

@@ -217,7 +217,7 @@ def _initial(
         checkpoint = searched(planned, tell)
         found = checkpoint.get("hyper")
         if weights == "search":
-            return carried_network(planned, checkpoint["network"]), found
+            return carried_network(planned, checkpoint), found
         return plain_network(planned.derived), found
     return plain_network(planned.derived), None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 from torch import Tensor, nn
@@ -17,9 +18,11 @@ from nasrestore.graph.ir import SearchGraph
 from nasrestore.network.architecture import Architecture, MixingWeights, module_key
 from nasrestore.network.mixture import Operations
 from nasrestore.network.node import Factories, NodeModule, Parts
+from nasrestore.network.promise import check_plugins
 from nasrestore.network.recompute import Memory
 from nasrestore.network.relaxation import Relaxation, Softmax
 from nasrestore.network.rewrite import activate_in_place
+from nasrestore.network.weights import misfits, refuse_misfits
 
 
 class StageNorm(nn.Module):
@@ -249,34 +252,51 @@ def build(
         spread: standard deviation of the first logits.
         rewrite: let activations work in place where that is safe; ``False`` gives the plain form,
             which computes the same.
+
+    Raises:
+        NasRestoreError: an operation of a plugin contradicts its signature.
     """
     network = GraphNetwork(graph, factories, relaxation or Softmax(), spread)
+    check_plugins(network)
     if rewrite:
         activate_in_place(network, (StageNorm,))
     return network
 
 
 def carried_state(
-    supernet: SearchGraph, state: Mapping[str, Tensor], derived: GraphNetwork
+    supernet: SearchGraph, state: Mapping[str, Tensor], derived: GraphNetwork, source: Path
 ) -> dict[str, Any]:
     """The part of a supernet's state dict that the derived network needs, fit to its shapes.
 
     Where a link that would have been concatenated was dropped, a convolution's weights lose the
     input channels that it brought.
+
+    Args:
+        source: the checkpoint that the state dict is from.
+
+    Raises:
+        MisfitError: it is of another supernet.
     """
+    wanted = derived.state_dict()
+    result: dict[str, Any] = {}
+    for name, value in state.items():
+        if name not in wanted:
+            continue
+        if value.shape != wanted[name].shape:
+            value = _kept_channels(supernet, derived, name, value)
+        result[name] = value.clone()
+    refuse_misfits(misfits(wanted, result), source)
+    return result
+
+
+def _kept_channels(
+    supernet: SearchGraph, derived: GraphNetwork, name: str, value: Tensor
+) -> Tensor:
+    """A convolution's weights without the input channels that the derived network lacks."""
     from nasrestore.graph.derive import kept_input_channels
 
-    result: dict[str, Any] = {}
-    for name, wanted in derived.state_dict().items():
-        value = state[name]
-        if value.shape != wanted.shape:
-            parts = name.split(".")
-            node = next(n.name for n in derived.graph.nodes if module_key(n.name) == parts[3])
-            channels = kept_input_channels(supernet, derived.graph, node)
-            value = value[:, channels]
-        if value.shape != wanted.shape:
-            raise ValueError(
-                f"{name}: {tuple(state[name].shape)} does not fit {tuple(wanted.shape)}"
-            )
-        result[name] = value.clone()
-    return result
+    key = name.split(".")[3]
+    node = next(n.name for n in derived.graph.nodes if module_key(n.name) == key)
+    channels = kept_input_channels(supernet, derived.graph, node)
+    fits = value.dim() > 1 and max(channels, default=0) < value.shape[1]
+    return value[:, channels] if fits else value

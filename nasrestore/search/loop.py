@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from torch import nn
 
 from nasrestore.errors import NasRestoreError, RunStopped
+from nasrestore.network.weights import misfits, refuse_misfits
 from nasrestore.runtime.checkpoint import (
+    Checkpoint,
     latest_checkpoint,
     load_checkpoint,
     random_state,
@@ -187,13 +189,18 @@ class Loop:
         return save_checkpoint(self.checkpoints, self.state_dict(), step=self.turn, kind=self.phase)
 
     def resume(self) -> bool:
-        """Goes on from the newest checkpoint, if there is one; what the log has beyond it goes."""
+        """Goes on from the newest checkpoint, if there is one; what the log has beyond it goes.
+
+        Raises:
+            NasRestoreError: it is of another network, other levels or other images.
+        """
         if latest_checkpoint(self.checkpoints) is None:
             return False
         device = next(self.network.parameters()).device
         checkpoint = load_checkpoint(self.checkpoints, map_location=device, kind=self.phase)
         for note in checkpoint.notes:
             self.observer.message(note)
+        self._refuse_other(checkpoint)
         if "data" in self.extra and checkpoint["extra"].get("data") != self.extra["data"]:
             raise NasRestoreError(
                 "the images have changed since the checkpoint",
@@ -202,6 +209,20 @@ class Loop:
         self.load_state_dict(checkpoint)
         self.log.truncate_after(self.turn - 1, phase=self.phase)
         return True
+
+    def _refuse_other(self, checkpoint: Checkpoint) -> None:
+        refuse_misfits(
+            misfits(self.network.state_dict(), checkpoint["network"])
+            + misfits(self.hyper.state_dict(), checkpoint.get("hyper", {})),
+            checkpoint.path,
+        )
+        names, theirs = [level.name for level in self.levels], list(checkpoint["levels"])
+        if names != theirs:
+            raise NasRestoreError(
+                f"{checkpoint.path} is of the levels {', '.join(theirs)}, and the recipe has "
+                f"{', '.join(names)}; recipe.yaml seems to have been changed since",
+                hint="put recipe.yaml back as it was, or make a run of its own with the changed one",
+            )
 
     # -- running -----------------------------------------------------------------------------
 

@@ -66,6 +66,16 @@ class RaisingOp(nn.Module):
         raise KeyError("scale")
 
 
+@nr.operation("cropping_op", signature=nr.OperationSignature("crops"))
+def cropping_op(in_channels):
+    return nn.Conv2d(in_channels, in_channels, 3)
+
+
+@nr.operation("unfit_op", signature=nr.OperationSignature("fits nothing"))
+def unfit_op(in_channels):
+    return nn.Conv2d(7, in_channels, 1)
+
+
 @nr.relaxation("raising_relaxation", signature=nr.Signature("raises"))
 class RaisingRelaxation:
     def __call__(self, logits, keep, progress):
@@ -158,6 +168,15 @@ def line_of(text: str) -> int:
         (
             "OP", "raising_op",
             "the plugin's operation 'raising_op' failed at mine.py:{raise KeyError}: KeyError: 'sc",
+        ),
+        (
+            "OP", "cropping_op",
+            "node 'middle', candidate 'cropping_op': the plugin's operation 'cropping_op' "
+            "(mine.py:{@nr.operation(\"cropping_op\"}) put out 4x30x46 for 4x32x48, its signature says",
+        ),
+        (
+            "OP", "unfit_op",
+            "operation 'unfit_op' (mine.py:{@nr.operation(\"unfit_op\"}) failed: RuntimeError: Given g",
         ),
         (
             "RELAXATION", "raising_relaxation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def networks(graph: SearchGraph, seed: int) -> tuple[GraphNetwork, GraphNetwork]
             module.running_var.uniform_(0.5, 2)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias)
-    derived.load_state_dict(carried_state(graph, supernet.state_dict(), derived))
+    derived.load_state_dict(carried_state(graph, supernet.state_dict(), derived, Path("here")))
     return supernet, derived
 
 

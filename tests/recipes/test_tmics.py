@@ -136,7 +136,7 @@ def test_the_derived_network_is_the_supernet_under_its_decisions(genotype: str) 
     graph = space()
     found = nr.load_genotype(genotype)
     supernet, small = nr.build(graph), nr.build(derive(graph, found))
-    small.load_state_dict(carried_state(graph, supernet.state_dict(), small))
+    small.load_state_dict(carried_state(graph, supernet.state_dict(), small, Path("here")))
     clip, flow = torch.rand(1, 5, 3, 8, 8), torch.rand(1, 5, 2, 8, 8)
     inputs = {"rainy": clip, "flow": flow}
     with torch.no_grad():
