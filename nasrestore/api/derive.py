@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.phases import Options, set_up
 from nasrestore.api.run import (
@@ -14,6 +14,7 @@ from nasrestore.api.run import (
     decisions_of,
     open_recipe,
     searched,
+    trained_decisions,
 )
 from nasrestore.api.search import write_genotype
 from nasrestore.errors import NasRestoreError
@@ -21,6 +22,8 @@ from nasrestore.graph.cost import Cost, graph_cost
 from nasrestore.graph.decide import Decided, decide
 from nasrestore.graph.derive import derive as derive_graph
 from nasrestore.graph.ir import Limits
+from nasrestore.runtime.checkpoint import checkpoints
+from nasrestore.runtime.outdated import drop_training
 from nasrestore.runtime.runfolder import MEASURED, RunFolder, read_result, update_result
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from nasrestore.search.objective import Batch, Objective
 
 JUDGED_BATCHES = 8
+MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def derive(
     size: tuple[int, int] | None = None,
     top: int = 1,
     device: str | None = None,
+    overwrite: bool = False,
 ) -> DeriveResult:
     """Takes the decisions of a search again, under other limits if wanted, and carries weights over.
 
@@ -67,39 +72,78 @@ def derive(
         parameters: limit on the number of parameters, in place of the space's.
         macs: limit on multiply-adds at ``size``, in place of the space's.
         top: how many alternatives to give.
+        overwrite: decides even where training and evaluations of another genotype go with that.
 
     Raises:
-        NasRestoreError: no architecture keeps within the limits, or the search has not begun.
+        NasRestoreError: no architecture keeps within the limits, the search has not begun, or the
+            run has been trained or evaluated with another genotype; nothing was changed.
     """
     opened = open_recipe(run)
-    graph = opened.prepared.graph
-    limits = _limits(graph.limits, parameters, macs, size)
+    limits = _limits(opened.prepared.graph.limits, parameters, macs, size)
     checkpoint = searched(opened, options.observer.message)
-    strengths = strengths_in(opened, checkpoint)
-    decided = decide(graph, strengths, limits, top)
+    decided = decide(opened.prepared.graph, strengths_in(opened, checkpoint), limits, top)
     costs = tuple(_cost(opened, d, limits) for d in decided)
-    with opened.folder.locked():
-        before = read_result(opened.folder).get("derive", {}).get("decisions")
-        turn = checkpoint.step
-        notes = list(write_genotype(opened.folder, opened.prepared, decided[0], turn))
-        opened = open_recipe(opened.folder)
-        gap = _carry(opened, checkpoint, options, device)
-        decisions = {k: list(v) for k, v in decided[0].genotype.decisions.items()}
-        update_result(
-            opened.folder,
-            # Figures of a network that is not decided for any more must not stand beside this one.
-            without=() if before in (None, decisions) else ("train", *MEASURED),
-            derive={
-                "decisions": decisions,
-                "score": decided[0].score,
-                "limits": {"parameters": limits.parameters, "macs": limits.macs},
-                "parameters": None if costs[0] is None else costs[0].parameters,
-                "macs": None if costs[0] is None else int(costs[0].macs),
-                "size": list(limits.size),
-                "discretisation_gap": gap,
-            },
-        )
-    return DeriveResult(opened.folder, tuple(decided), costs, gap, tuple(notes))
+    folder, notes = opened.folder, list(decided[0].notes)
+    with folder.locked():
+        outdated = _is_outdated(opened, decided[0])
+        if outdated and not overwrite:
+            raise _would_lose(opened, decided[0])
+        # All that may fail comes first; from here on files are replaced and removed.
+        opened.genotype = decided[0].genotype
+        gap, network = discretisation_gap(opened, checkpoint, options, device)
+        if outdated:
+            gone = ", ".join(drop_training(folder)) or "figures in result.json"
+            notes.append(f"what belonged to the genotype before is removed: {gone}")
+        write_genotype(folder, opened.prepared, decided[0], checkpoint.step)
+        _save(opened, network)
+        update_result(folder, derive=_section(decided[0], costs[0], limits, gap))
+    return DeriveResult(folder, tuple(decided), costs, gap, tuple(notes))
+
+
+def _section(
+    decided: Decided, cost: Cost | None, limits: Limits, gap: dict[str, float]
+) -> dict[str, Any]:
+    """What ``result.json`` says of a derivation."""
+    return {
+        "decisions": {k: list(v) for k, v in decided.genotype.decisions.items()},
+        "score": decided.score,
+        "limits": {"parameters": limits.parameters, "macs": limits.macs},
+        "parameters": None if cost is None else cost.parameters,
+        "macs": None if cost is None else int(cost.macs),
+        "size": list(limits.size),
+        "discretisation_gap": gap,
+    }
+
+
+def _is_outdated(opened: OpenRun, decided: Decided) -> bool:
+    """Whether the run has training or figures of another genotype than the one decided for."""
+    result = read_result(opened.folder)
+    kept = [name for name in ("train", *MEASURED) if name in result]
+    trained = trained_decisions(opened.folder)
+    if trained is None and not kept and not checkpoints(opened.folder.checkpoints_train):
+        return False
+    if trained is None and opened.folder.genotype.is_file():
+        trained = decisions_of(opened)
+    return trained != {name: list(names) for name, names in decided.genotype.decisions.items()}
+
+
+def _would_lose(opened: OpenRun, decided: Decided) -> NasRestoreError:
+    """The refusal, with what is decided otherwise."""
+    before = opened.genotype.decisions if opened.folder.genotype.is_file() else {}
+    after = decided.genotype.decisions
+    other = [name for name in after if before.get(name) != after[name]]
+    shown = [f"{n}: {_names(before.get(n, ()))} -> {_names(after[n])}" for n in other[:MOST_SHOWN]]
+    more = f" and {len(other) - MOST_SHOWN} more" if len(other) > MOST_SHOWN else ""
+    return NasRestoreError(
+        f"{opened.folder.path} has been trained or evaluated with the genotype that it has, and "
+        f"this would be another ({'; '.join(shown)}{more})",
+        hint=f"{opened.folder.command('derive', '--overwrite')}, with the same limits, replaces it: "
+        "training, evaluations and pictures go with it; to keep both, derive in a copy of the folder",
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
 
 
 def _limits(
@@ -139,19 +183,12 @@ def strengths_in(opened: OpenRun, checkpoint: Checkpoint) -> dict[str, list[floa
     return architecture.strengths()
 
 
-def _carry(
-    opened: OpenRun, checkpoint: Checkpoint, options: Options, device: str | None
-) -> dict[str, float]:
-    """Carries weights over, judges both networks, saves the derived one."""
+def _save(opened: OpenRun, network: GraphNetwork) -> None:
+    """The derived network with the weights that were carried over, as a checkpoint."""
     from nasrestore.runtime.checkpoint import save_checkpoint
 
-    found, network = discretisation_gap(opened, checkpoint, options, device)
-    content = {
-        "network": network.state_dict(),
-        "extra": {"decisions": decisions_of(opened)},
-    }
+    content = {"network": network.state_dict(), "extra": {"decisions": decisions_of(opened)}}
     save_checkpoint(opened.folder.path / "checkpoints" / "derive", content, step=0, kind="derive")
-    return found
 
 
 def discretisation_gap(

@@ -144,7 +144,7 @@ def derive(
     """Takes a run's decisions again, under limits if wanted, and carries its weights over.
 
     Args:
-        options: ``parameters``, ``macs``, ``size``, ``top``, ``device``.
+        options: ``parameters``, ``macs``, ``size``, ``top``, ``device``, ``overwrite``.
     """
     from nasrestore.api.derive import derive as run_derive
 

@@ -203,6 +203,19 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
     )
 
 
+def trained_decisions(folder: RunFolder) -> dict[str, list[str]] | None:
+    """The decisions that a training in a run is of; ``None`` without one that can be read."""
+    from nasrestore.runtime.checkpoint import checkpoints, load_checkpoint
+
+    if not checkpoints(folder.checkpoints_train):
+        return None
+    try:
+        found = load_checkpoint(folder.checkpoints_train, kind="train")["extra"]["decisions"]
+    except NasRestoreError:
+        return None  # it is damaged
+    return dict(found)
+
+
 def decisions_of(run: OpenRun) -> dict[str, list[str]]:
     """The decisions that weights belong to, as a checkpoint keeps them."""
     return {name: list(names) for name, names in run.genotype.decisions.items()}
@@ -217,5 +230,6 @@ __all__ = [
     "open_recipe",
     "override_settings",
     "searched",
+    "trained_decisions",
     "write_recipe",
 ]

@@ -21,11 +21,13 @@ from nasrestore.api.run import (
 )
 from nasrestore.assemble.prepare import find_genotype, prepare
 from nasrestore.errors import NasRestoreError
+from nasrestore.runtime.outdated import drop_measured
 from nasrestore.runtime.runfolder import (
     MEASURED,
     RunFolder,
     check_out,
     create_run,
+    read_result,
     update_result,
     write_atomic,
 )
@@ -185,6 +187,10 @@ def _train(
             "data": splits.digest,
         }
         _begin(loop, opened, options, log, resume=resume)
+        ended = read_result(run).get("train") if loop.extra.get("complete") else None
+        if ended is not None:  # evaluations of it stand
+            options.observer.message("this training has ended already")
+            return TrainResult(run, ended)
         loop.run()
         split = recipe.train.levels[0].data
         batches = splits.calibration(split, network.multiple)
@@ -231,4 +237,5 @@ def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume
     measured = start(loop, recipe, recipe.train, options, log)
     write_recipe(opened.folder, opened.prepared, measured)
     log.truncate_after(-1, phase="train")
-    loop.save()  # an earlier training goes with this, not before
+    loop.save()  # an earlier training goes with this, not before, and so does what shows it
+    drop_measured(opened.folder)

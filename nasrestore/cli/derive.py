@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 nasrestore derive
 nasrestore derive runs/first --macs 3G --size 256x256 --top 3
+nasrestore derive runs/first --parameters 60k --overwrite
 """
 
 
@@ -38,6 +39,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     help_text = "draw the space with the decisions into this file"
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help=help_text)
     options.add_device(parser)
+    help_text = "decide although training and evaluations of another genotype go with that"
+    parser.add_argument("--overwrite", action="store_true", help=help_text)
     options.add_json(parser)
 
 
@@ -54,6 +57,7 @@ def run(arguments: Namespace) -> int:
             size=arguments.size,
             top=arguments.top,
             device=arguments.device,
+            overwrite=arguments.overwrite,
         )
     graph = open_recipe(result.run).prepared.graph
     if arguments.picture is not None:

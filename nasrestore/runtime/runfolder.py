@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,10 @@ class RunFolder:
     @property
     def plugins(self) -> Path:
         return self.path / "plugins"
+
+    def command(self, name: str, *options: str) -> str:
+        """A command on this run, ``nasrestore train runs/first --resume``, as a shell takes it."""
+        return shlex.join(["nasrestore", name, str(self.path), *options])
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -150,11 +150,17 @@ def test_derive_hands_on_its_limits(call: Call, derived: Recorder) -> None:
         "size": (64, 96),
         "top": 2,
         "device": None,
+        "overwrite": False,
     }
     assert "1,234 parameters, 5,678 multiply-adds at 64x96" in done.out
     assert "alternative 2" in done.out and "- parameters, - multiply-adds" in done.out
     assert "one is ignored" in done.out
     assert "supernet  0.5000" in done.out and "costs +0.1250" in done.out
+
+
+def test_derive_may_overwrite(call: Call, derived: Recorder) -> None:
+    assert call("derive", "runs/b", "--overwrite").status == 0
+    assert derived.options["overwrite"] is True
 
 
 def test_derive_without_a_run_takes_the_newest(call: Call, derived: Recorder) -> None:
