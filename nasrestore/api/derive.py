@@ -7,16 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nasrestore.api.phases import Options, set_up
-from nasrestore.api.run import (
-    OpenRun,
-    RunLike,
-    carried_network,
-    decisions_of,
-    open_recipe,
-    searched,
-    trained_decisions,
-)
+from nasrestore.api.run import OpenRun, RunLike, decisions_of, open_recipe
 from nasrestore.api.search import write_genotype
+from nasrestore.api.weights import carried_network, searched, trained_decisions
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.cost import Cost, graph_cost
 from nasrestore.graph.decide import Decided, decide

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nasrestore.api.before_after import write_pictures
 from nasrestore.api.measures import Measured, measure
 from nasrestore.api.phases import Options
-from nasrestore.api.run import OpenRun, RunLike, Tell, finished_network, open_recipe
+from nasrestore.api.run import OpenRun, RunLike, Tell, open_recipe
+from nasrestore.api.weights import finished_network
 from nasrestore.assemble.lpips import GivenLpips, LpipsFiles, lpips_files, open_perception
 from nasrestore.errors import NasRestoreError
 from nasrestore.runtime.runfolder import RunFolder, read_result, update_result

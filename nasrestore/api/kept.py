@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from nasrestore.network.build import GraphNetwork
     from nasrestore.runtime.checkpoint import Checkpoint
 
-ADVICE = "check the disk; --resume goes on from the last one that is intact"
+ADVICE = {
+    "search": "check the disk; --resume goes on from the last one that is intact",
+    "train": "check the disk, then train the rest again: nasrestore train RUN --resume",
+}
 
 
 def of_search(opened: OpenRun) -> tuple[Checkpoint | None, list[Finding]]:
@@ -51,13 +54,13 @@ def _looked_at(
     try:
         checkpoint = load_checkpoint(folder, kind=kind)
     except NasRestoreError as error:
-        return None, [Finding("soft", "checkpoint", kind, error.message, ADVICE)]
-    notes = [Finding("soft", "checkpoint", kind, note, ADVICE) for note in checkpoint.notes]
+        return None, [Finding("soft", "checkpoint", kind, error.message, ADVICE[kind])]
+    notes = [Finding("soft", "checkpoint", kind, note, ADVICE[kind]) for note in checkpoint.notes]
     if kind == "train" and checkpoint["extra"]["decisions"] != decisions_of(opened):
         return checkpoint, notes
     try:
         refuse_misfits(misfits(network().state_dict(), checkpoint["network"]), checkpoint.path)
     except NasRestoreError as error:
-        misfit = Finding("hard", "checkpoint", kind, error.message, error.hint or ADVICE)
+        misfit = Finding("hard", "checkpoint", kind, error.message, error.hint or ADVICE[kind])
         notes.append(misfit)
     return checkpoint, notes

@@ -1,15 +1,16 @@
-"""A run folder opened: its recipe, its space, its decisions, its networks."""
+"""A run folder opened: its recipe, its space, its decisions."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nasrestore.assemble.prepare import Prepared, prepare
 from nasrestore.errors import NasRestoreError
@@ -20,10 +21,6 @@ from nasrestore.runtime.runfolder import RunFolder, disk_errors, open_run, write
 from nasrestore.spec.load import Override
 from nasrestore.spec.overrides import apply_override
 from nasrestore.spec.source import Tree, dump_yaml, tree_of
-
-if TYPE_CHECKING:
-    from nasrestore.network.build import GraphNetwork
-    from nasrestore.runtime.checkpoint import Checkpoint
 
 RunLike = str | os.PathLike[str] | RunFolder | None
 Tell = Callable[[str], None]
@@ -50,7 +47,7 @@ class OpenRun:
         if not self.folder.genotype.is_file():
             raise NasRestoreError(
                 f"{self.folder.path} has no genotype.yaml: its search has not ended",
-                hint=f"go on with nasrestore search --resume --out {self.folder.path}",
+                hint=f"go on with it: {search_command(self.folder)}",
             )
         return fit(load_genotype(self.folder.genotype), self.prepared.graph)[0]
 
@@ -58,6 +55,13 @@ class OpenRun:
     def derived(self) -> SearchGraph:
         """The graph of the network that was decided for."""
         return derive(self.prepared.graph, self.genotype)
+
+
+def search_command(folder: RunFolder) -> str:
+    """What begins a run's search or goes on with it, as a shell takes it."""
+    return shlex.join(
+        ["nasrestore", "search", str(folder.recipe), "--resume", "--out", str(folder.path)]
+    )
 
 
 def open_recipe(run: RunLike) -> OpenRun:
@@ -119,117 +123,6 @@ def override_settings(
     return [*overrides, *python_overrides(given)]
 
 
-# -- networks --------------------------------------------------------------------------------
-
-
-def searched(run: OpenRun, tell: Tell) -> Checkpoint:
-    """The newest intact checkpoint of the search; ``["network"]`` is the supernet's state dict.
-
-    Args:
-        tell: hears what is wrong with it.
-
-    Raises:
-        NasRestoreError: the run has no checkpoint of a search.
-    """
-    from nasrestore.runtime.checkpoint import load_checkpoint
-
-    checkpoint = load_checkpoint(run.folder.checkpoints_search, kind="search")
-    for note in checkpoint.notes:
-        tell(note)
-    planned = checkpoint["plan"]["plan"]["total"]
-    if checkpoint.step < planned:
-        tell(f"the search has not ended: this is turn {checkpoint.step:,} of {planned:,}")
-    return checkpoint
-
-
-def carried_network(run: OpenRun, checkpoint: Checkpoint) -> GraphNetwork:
-    """The derived network with the weights that a search left it.
-
-    Raises:
-        NasRestoreError: they are of another supernet than the recipe's.
-    """
-    from nasrestore.assemble.network import plain_network
-    from nasrestore.network.build import carried_state
-
-    network = plain_network(run.derived)
-    state = carried_state(run.prepared.graph, checkpoint["network"], network, checkpoint.path)
-    network.load_state_dict(state)
-    return network
-
-
-def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
-    """The derived network with the best weights there are, and where they come from.
-
-    Args:
-        tell: hears what is wrong with a checkpoint.
-
-    Raises:
-        NasRestoreError: neither ``train`` nor ``derive`` has left any, training has not ended, or
-            they are of another network than the recipe's.
-    """
-    from nasrestore.assemble.network import plain_network
-    from nasrestore.network.weights import load_weights
-    from nasrestore.runtime.checkpoint import latest_checkpoint, load_checkpoint
-
-    network = plain_network(run.derived)
-    for kind, where in (
-        ("train", run.folder.checkpoints_train),
-        ("derive", run.folder.path / "checkpoints" / "derive"),
-    ):
-        if latest_checkpoint(where) is None:
-            continue
-        checkpoint = load_checkpoint(where, kind=kind)
-        for note in checkpoint.notes:
-            tell(note)
-        extra = checkpoint["extra"]
-        if extra["decisions"] == decisions_of(run):
-            if kind == "train" and not extra.get("complete"):
-                planned = checkpoint["plan"]["plan"]["total"]
-                raise NasRestoreError(
-                    f"the training of {run.folder.path} has not ended: it stopped at turn "
-                    f"{checkpoint.step:,} of {planned:,}",
-                    hint=f"nasrestore train {run.folder.path} --resume",
-                )
-            load_weights(network, checkpoint["network"], checkpoint.path)
-            return network, "trained" if kind == "train" else "carried over from the search"
-        if kind == "train":
-            raise NasRestoreError(
-                f"the trained weights in {run.folder.path} are of another genotype",
-                hint="train again: nasrestore train --overwrite",
-            )
-    raise NasRestoreError(
-        f"{run.folder.path} has no derived network yet",
-        hint=f"nasrestore derive {run.folder.path}, then nasrestore train {run.folder.path}",
-    )
-
-
-def trained_decisions(folder: RunFolder) -> dict[str, list[str]] | None:
-    """The decisions that a training in a run is of; ``None`` without one that can be read."""
-    from nasrestore.runtime.checkpoint import checkpoints, load_checkpoint
-
-    if not checkpoints(folder.checkpoints_train):
-        return None
-    try:
-        found = load_checkpoint(folder.checkpoints_train, kind="train")["extra"]["decisions"]
-    except NasRestoreError:
-        return None  # it is damaged
-    return dict(found)
-
-
 def decisions_of(run: OpenRun) -> dict[str, list[str]]:
     """The decisions that weights belong to, as a checkpoint keeps them."""
     return {name: list(names) for name, names in run.genotype.decisions.items()}
-
-
-__all__ = [
-    "OpenRun",
-    "RunLike",
-    "carried_network",
-    "decisions_of",
-    "finished_network",
-    "open_recipe",
-    "override_settings",
-    "searched",
-    "trained_decisions",
-    "write_recipe",
-]

@@ -12,13 +12,12 @@ from nasrestore.api.phases import Options, make_levels, make_loop, resumed, set_
 from nasrestore.api.run import (
     OpenRun,
     RunLike,
-    carried_network,
     decisions_of,
     open_recipe,
     override_settings,
-    searched,
     write_recipe,
 )
+from nasrestore.api.weights import carried_network, of_another_genotype, searched, training_in
 from nasrestore.assemble.prepare import find_genotype, prepare
 from nasrestore.errors import NasRestoreError
 from nasrestore.runtime.outdated import drop_measured
@@ -77,17 +76,18 @@ def train(
             hint="leave the budget out, or train again with --overwrite",
         )
     opened = open_recipe(run)
-    there = latest_checkpoint(opened.folder.checkpoints_train)
+    folder = opened.folder
+    there = latest_checkpoint(folder.checkpoints_train)
     if there is not None and not (resume or overwrite):
         raise NasRestoreError(
-            f"{opened.folder.path} has been trained already ({there.name})",
-            hint="--resume goes on, --overwrite starts again",
+            f"{folder.path} has been trained already ({there.name})",
+            hint=f"{folder.command('train', '--resume')} goes on, --overwrite starts again",
         )
     if resume and there is not None:
         _check_decisions(opened)
     if resume and there is None:
         raise NasRestoreError(
-            f"{opened.folder.path} has no training to resume", hint="leave --resume out"
+            f"{folder.path} has no training to resume", hint=f"begin one: {folder.command('train')}"
         )
     wanted = weights or opened.prepared.recipe.train.weights
     return _train(lambda: opened, opened, wanted, options, device, resume=resume)
@@ -95,14 +95,8 @@ def train(
 
 def _check_decisions(opened: OpenRun) -> None:
     """Refuses to go on with the weights of another genotype."""
-    from nasrestore.runtime.checkpoint import load_checkpoint
-
-    checkpoint = load_checkpoint(opened.folder.checkpoints_train, kind="train")
-    if checkpoint["extra"]["decisions"] != decisions_of(opened):
-        raise NasRestoreError(
-            f"the training in {opened.folder.path} is of another genotype",
-            hint="train again: nasrestore train --overwrite",
-        )
+    if training_in(opened.folder)["extra"]["decisions"] != decisions_of(opened):
+        raise of_another_genotype(opened.folder)
 
 
 def train_genotype(

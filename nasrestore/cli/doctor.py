@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import textwrap
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +90,18 @@ def _examine(arguments: Namespace) -> Diagnosis:
         if recipe:
             overrides = overrides_of(arguments.overrides)
             return examine_recipe(what, overrides, options=Options(observer), **how)
-        return examine_run(what, options=Options(observer), **how)
+        return _naming_run(examine_run(what, options=Options(observer), **how))
+
+
+def _naming_run(found: Diagnosis) -> Diagnosis:
+    """With the folder in the commands that findings advise."""
+    assert found.run is not None
+    place = shlex.quote(str(found.run.path))
+    named = [
+        replace(one, advice=re.sub(r"\bRUN\b", lambda _: place, one.advice))
+        for one in found.findings
+    ]
+    return replace(found, findings=tuple(named))
 
 
 def _is_recipe(text: str) -> bool:
@@ -182,8 +196,6 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 def health_lines(findings: Sequence[Finding], run: Path) -> list[str]:
     """One or two lines on soft findings, to end a search with; none where there are none."""
-    import shlex
-
     soft = [finding for finding in findings if finding.kind == "soft"]
     if not soft:
         return []

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _SEAL = b"sha256:"
 _SEAL_LENGTH = len(_SEAL) + 64
+_BARE_END = 22  # bytes that a zip archive ends with where it has no comment
 
 _FULL = "free some space or choose another place; what was written before is intact"
 _FORBIDDEN = "choose a place that you may write to"
@@ -148,6 +149,10 @@ class Checkpoint(dict[str, Any]):
         self.notes: tuple[str, ...] = ()
 
 
+class NoneIntactError(NasRestoreError):
+    """There are checkpoints, and none of them holds what was written."""
+
+
 class _DamagedError(Exception):
     """A checkpoint file that does not hold what was written."""
 
@@ -206,7 +211,9 @@ def _seal(buffer: io.BytesIO) -> None:
 def _check_seal(path: Path, data: bytes) -> None:
     end = len(data) - _SEAL_LENGTH
     if end < 2 or not data.startswith(_SEAL, end):
-        raise _DamagedError(f"{path.name} is damaged (it ends early)")
+        foreign = data.startswith(b"PK\5\6", len(data) - _BARE_END)
+        what = "was not written by nasrestore" if foreign else "is damaged (it ends early)"
+        raise _DamagedError(f"{path.name} {what}")
     digest = hashlib.sha256(memoryview(data)[: end - 2]).hexdigest().encode()
     length = _SEAL_LENGTH.to_bytes(2, "little")
     if data[end - 2 :] != length + _SEAL + digest:
@@ -245,7 +252,8 @@ def load_checkpoint(
         kind: what must have saved it; None takes any.
 
     Raises:
-        NasRestoreError: none is there or intact, or it is of another version or kind.
+        NoneIntactError: all that are there are damaged.
+        NasRestoreError: none is there, or it is of another version or kind.
     """
     if source.is_file() or source.suffix == ".pt":
         try:
@@ -264,14 +272,14 @@ def load_checkpoint(
     if damages:
         raise _none_intact(source, damages)
     raise NasRestoreError(
-        f"there is no checkpoint in {source}", hint="start without --resume to make one"
+        f"there is no checkpoint in {source}", hint="put it there from a copy, or make it again"
     )
 
 
-def _none_intact(source: Path, damages: list[str]) -> NasRestoreError:
-    return NasRestoreError(
+def _none_intact(source: Path, damages: list[str]) -> NoneIntactError:
+    return NoneIntactError(
         f"no intact checkpoint in {source}: {'; '.join(damages)}",
-        hint="restore the file from a copy, or start again without --resume",
+        hint="put the file there from a copy, or make it again",
     )
 
 

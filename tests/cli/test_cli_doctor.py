@@ -147,6 +147,9 @@ def test_an_interrupted_search(call: Call, place: Path, tmp_path: Path) -> None:
     done = call("doctor", tmp_path / "part")
     assert done.status == 0
     assert "the search was interrupted: its last checkpoint is of turn 2 of 4" in done.out
+    part = tmp_path / "part"
+    command = f"nasrestore search {part}/recipe.yaml --resume --out {part}"
+    assert command in " ".join(done.out.split())
 
 
 def test_a_search_that_became_infinite(call: Call, place: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_no_checkpoint(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(NasRestoreError, match="no checkpoint in") as caught:
             load_checkpoint(folder)
-        assert "--resume" in str(caught.value)
+            assert "from a copy" in str(caught.value)
     with pytest.raises(NasRestoreError, match="cannot read"):
         load_checkpoint(tmp_path / "step-00000001.pt")
 

@@ -66,7 +66,7 @@ def _margin(course: ChoiceCourse, spread: float) -> Finding:
     advice = (
         "take the decision for chance: search longer, compare several seeds (--seed), or look at "
     )
-    advice += "the alternatives (nasrestore derive --top 3)"
+    advice += "the alternatives (nasrestore derive RUN --top 3)"
     return Finding("soft", "margin", course.name, why, advice, margin)
 
 

@@ -20,7 +20,7 @@ class Finding:
         check: short name of what was looked at, the same in every run.
         subject: which choice, level or split.
         sentence: what was found, in plain words; begins with a small letter.
-        advice: what to do about it; empty where there is nothing to do.
+        advice: what to do about it; empty where there is nothing to do. ``RUN`` stands for the folder.
         value: the figure behind it.
     """
 

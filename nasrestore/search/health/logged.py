@@ -9,6 +9,7 @@ from nasrestore.search.health.course import Record
 from nasrestore.search.health.finding import Finding, finding_of
 
 SHARE = 0.1  # of a level's steps, at either end
+RESUME = "go on with it: nasrestore search RUN/recipe.yaml --resume --out RUN"
 
 
 def search_steps(records: Sequence[Record]) -> list[Record]:
@@ -41,7 +42,7 @@ def judge_end(records: Sequence[Record], turns: int, planned: int | None) -> lis
         return [_crashed(last)]
     if planned is None:
         sentence = "the search has left no checkpoint yet"
-        return [Finding("soft", "end", "search", sentence, "run it: nasrestore search RECIPE")]
+        return [Finding("soft", "end", "search", sentence, RESUME)]
     if turns >= planned:
         sentence = f"the search ended after {turns:,} turns; no loss was infinite or not a number"
         return [Finding("ok", "end", "search", sentence, "", float(turns))]
@@ -52,7 +53,7 @@ def judge_end(records: Sequence[Record], turns: int, planned: int | None) -> lis
             "end",
             "search",
             f"the search {how}: its last checkpoint is of turn {turns:,} of {planned:,}",
-            "go on with it: nasrestore search RECIPE --resume --out RUN",
+            RESUME,
             float(turns),
         )
     ]
@@ -92,8 +93,7 @@ def _crashed(event: Record) -> Finding:
         "crashed",
         "search",
         f"the search crashed in turn {event.get('turn')}: {event.get('reason')}",
-        "mend what raised it (a plugin, if one is named), then go on: nasrestore search RECIPE "
-        "--resume --out RUN",
+        f"mend what raised it (a plugin, if one is named), then {RESUME}",
     )
 
 
