@@ -157,6 +157,15 @@ def test_an_interrupted_search_goes_on_bit_for_bit(place: Path, run: Path, tmp_p
     assert _losses(out, "train") == _losses(run, "train")
 
 
+def test_a_search_in_which_nothing_was_searched_says_so(place: Path, tmp_path: Path) -> None:
+    late = {**WIDTH, "search.steps": 1, "search.levels[0].start": 0.5}
+    found = nr.search(place / "tiny.yaml", late, out=tmp_path / "late")
+    assert found.unsearched == ("skip_up", "skip_down")
+    assert any(f.check == "gradient" and "took no step" in f.sentence for f in found.health)
+    longer = {**late, "search.steps": 2}
+    assert nr.search(place / "tiny.yaml", longer, out=tmp_path / "longer").unsearched == ()
+
+
 def test_derive_respects_limits_and_gives_alternatives(run: Path, tmp_path: Path) -> None:
     import shutil
 

@@ -14,6 +14,7 @@ from nasrestore.api.run import open_recipe, override_settings, write_recipe
 from nasrestore.assemble.prepare import Prepared, prepare
 from nasrestore.errors import NasRestoreError
 from nasrestore.graph.genotype import Genotype
+from nasrestore.graph.reach import owned
 from nasrestore.runtime.runfolder import (
     RunFolder,
     check_out,
@@ -37,12 +38,14 @@ class SearchResult:
 
     Attributes:
         health: what is to be known of it, softly; the images were not looked at.
+        unsearched: the choices that stand as they started, since no level that owns them took a step.
     """
 
     run: RunFolder
     genotype: Genotype
     notes: tuple[str, ...]
     health: tuple[Finding, ...] = ()
+    unsearched: tuple[str, ...] = ()
 
 
 def search(
@@ -141,7 +144,7 @@ def _search(
     with run.locked(), RunLog(run.log, run.tensorboard / "search") as log:
         loop = make_loop("search", recipe.search, network, levels, run, log, options)
         loop.extra = {"data": splits.digest}
-        loop.monitor = health_monitor(recipe, splits.members, log.event)
+        loop.monitor = monitor = health_monitor(recipe, splits.members, log.event)
         if fresh:
             budget = None if options.budget is None else f"{options.budget:g}s"
             prepared = write_recipe(run, prepared, {"search.budget": budget} if budget else {})
@@ -158,7 +161,24 @@ def _search(
         update_result(run, search={**summary(loop, recipe), "data": splits.name})
         decided = _decide(prepared, network)
         notes = write_genotype(run, prepared, decided, loop.turn)
-    return SearchResult(run, decided.genotype, notes, _soft_findings(run, options))
+        unsearched = _unsearched(prepared, monitor.idle())
+    findings = _soft_findings(run, options)
+    return SearchResult(run, decided.genotype, notes, findings, unsearched)
+
+
+def _unsearched(prepared: Prepared, idle: Sequence[str]) -> tuple[str, ...]:
+    """The choices whose parameters belong to levels that took no step."""
+    groups = {
+        group
+        for level in prepared.recipe.search.levels
+        if level.name in idle
+        for group in owned(level)
+    }
+    own = [c.name for c in prepared.graph.choices if not c.measured_by and c.group in groups]
+    by_links = [
+        c.name for c in prepared.graph.choices if c.measured_by and {*c.measured_by} <= {*own}
+    ]
+    return (*own, *by_links)
 
 
 def _limited(limit: int | None, splits: Splits) -> list[str]:

@@ -96,6 +96,7 @@ def _show(result: SearchResult, report: Path | None, *, as_json: bool) -> None:
                 "strengths": genotype.strengths,
                 "notes": result.notes,
                 "health": [finding.plain() for finding in result.health],
+                "unsearched": result.unsearched,
                 "report": report,
             }
         )
@@ -117,3 +118,18 @@ def _show(result: SearchResult, report: Path | None, *, as_json: bool) -> None:
             [f"nasrestore train {name}", "trains the network that was decided for"],
         ]
     )
+    for line in _unsearched(result):
+        say(line)
+
+
+def _unsearched(result: SearchResult) -> list[str]:
+    """What ends the output where there was time for no step of the architecture."""
+    if not result.unsearched:
+        return []
+    whole = set(result.genotype.decisions) <= set(result.unsearched)
+    what = "nothing" if whole else f"{', '.join(result.unsearched)}: nothing"
+    return [
+        f"\n{what} was searched: no level that decides it took a step, so that the decisions are",
+        "what the search started with (where all start equal, the first candidates)",
+        "search longer (--budget, search.steps), or let the level begin earlier (start:)",
+    ]

@@ -82,6 +82,23 @@ def test_search_prints_decisions_folder_and_what_is_next(call: Call, searched: R
     assert "cell: a and b are equally strong" in done.out
     assert "run: runs/a" in done.out
     assert "nasrestore derive runs/a" in done.out and "nasrestore train runs/a" in done.out
+    assert "was searched" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("unsearched", "what"),
+    [(("skip_up", "cell"), "nothing was searched"), (("cell",), "cell: nothing was searched")],
+)
+def test_search_ends_with_what_was_not_searched(
+    call: Call, stand_in: StandIn, unsearched: tuple[str, ...], what: str
+) -> None:
+    result = SearchResult(RunFolder(Path("runs/a")), GENOTYPE, (), unsearched=unsearched)
+    stand_in("api.search.search", result)
+    done = call("search", "rdmc")
+    end = done.out.partition("trains the network that was decided for\n")[2]
+    assert done.status == 0 and end.startswith(f"\n{what}: no level that decides it took a step")
+    assert "the first candidates" in end
+    assert call("search", "rdmc", "--json").json["unsearched"] == list(unsearched)
 
 
 def test_search_as_json(call: Call, searched: Recorder) -> None:

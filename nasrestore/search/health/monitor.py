@@ -17,7 +17,7 @@ from nasrestore.search.health.eigenvalue import (
     ended_early,
 )
 from nasrestore.search.health.finding import Finding
-from nasrestore.search.health.ownership import check_chain, constant_variables
+from nasrestore.search.health.ownership import ARCHITECTURE, check_chain, constant_variables
 from nasrestore.search.health.silence import PATIENCE, Heard, heard_of, judge_silence
 from nasrestore.search.health.splits import judge_members
 from nasrestore.search.health.traces import Traces
@@ -125,6 +125,15 @@ class HealthMonitor:
             for level, heard in self._heard.items()
             for finding in judge_silence(level, heard, ended=True)
         )
+
+    def idle(self) -> list[str]:
+        """The levels with architecture parameters that have taken no step."""
+        return [
+            level.name
+            for level in self._levels
+            if self._heard[level.name].steps == 0
+            and any(name.startswith(ARCHITECTURE) for name in level.variables)
+        ]
 
     def _see(self, level: Level, batch: Batch) -> None:
         # The step that drew it is to be told apart from what is wrong with the batch.
