@@ -158,7 +158,7 @@ def test_an_interrupted_search_goes_on_bit_for_bit(place: Path, run: Path, tmp_p
 
 
 def test_a_search_in_which_nothing_was_searched_says_so(place: Path, tmp_path: Path) -> None:
-    late = {**WIDTH, "search.steps": 1, "search.levels[0].start": 0.5}
+    late = {**WIDTH, "search.steps": 1, "search.levels[1].start": 0.5}
     found = nr.search(place / "tiny.yaml", late, out=tmp_path / "late")
     assert found.unsearched == ("skip_up", "skip_down")
     assert any(f.check == "gradient" and "took no step" in f.sentence for f in found.health)

@@ -15,6 +15,7 @@ from nasrestore.engine.files import check_outputs
 from nasrestore.engine.jobs import VideoJob
 from nasrestore.engine.restore import Flow, Restorer
 from nasrestore.engine.restore_files import Restored, restore_jobs
+from nasrestore.errors import NasRestoreError
 from nasrestore.network.inference import for_inference
 
 
@@ -62,6 +63,11 @@ class RestorationModel:
         Raises:
             NasRestoreError: the network restores clips.
         """
+        if self.frames is not None:
+            raise NasRestoreError(
+                f"this network restores video: it reads {self.frames} frames at a time",
+                hint="restore_clip(frames) takes a list of frames, one too, and restore_video a file",
+            )
         return self.restorer(image)
 
     def restore_clip(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:

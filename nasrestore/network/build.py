@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from torch import Tensor, nn
 
-from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.ir import SearchGraph, Shape
 from nasrestore.network.architecture import Architecture, MixingWeights, module_key
 from nasrestore.network.mixture import Operations
 from nasrestore.network.node import Factories, NodeModule, Parts
@@ -122,6 +122,9 @@ class GraphNetwork(nn.Module):
 
         Returns:
             For each output N C H W, not clamped.
+
+        Raises:
+            ValueError: an input is missing, or not of the shape that is read.
         """
         sources = self._sources(inputs)
         if weights is None and self.architecture is not None:
@@ -141,22 +144,32 @@ class GraphNetwork(nn.Module):
         return outputs
 
     def _sources(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not isinstance(inputs, Tensor):
-            return dict(inputs)
-        names = list(self.graph.inputs)
-        frames = self.frames
-        if len(names) == 1 and (inputs.dim() == 5) != (frames is not None):
-            wanted = "N C H W" if frames is None else f"N {frames} C H W"
-            raise ValueError(f"an input of {wanted} is expected, got {tuple(inputs.shape)}")
-        if len(names) != 1:
-            raise ValueError(f"the network has several inputs, give each by name: {names}")
-        height, width = inputs.shape[-2:]
-        if height % self.multiple or width % self.multiple:
-            raise ValueError(
-                f"an input of {height}x{width} pixels: both sides must be multiples of "
-                f"{self.multiple}"
-            )
-        return {names[0]: inputs}
+        if isinstance(inputs, Tensor):
+            if len(self.graph.inputs) != 1:
+                raise ValueError(f"the network reads {self._reads}: give each by name")
+            inputs = {self.clip_input: inputs}
+        for name, shape in self.graph.inputs.items():
+            if name not in inputs:
+                raise ValueError(f"{name!r} is missing: the network reads {self._reads}")
+            given = inputs[name].shape
+            if given[1:-2] != _planes(shape):
+                raise ValueError(f"{name!r}: {_axes(shape)} is expected, got {tuple(given)}")
+            if given[-2] % self.multiple or given[-1] % self.multiple:
+                raise ValueError(
+                    f"{name!r}: {given[-2]}x{given[-1]} pixels, where both sides must be multiples "
+                    f"of {self.multiple}"
+                )
+        return dict(inputs)
+
+    @property
+    def _reads(self) -> str:
+        """All inputs, for messages."""
+        flows = self.graph.flows
+        return " and ".join(
+            f"{name!r}, {_axes(shape)}"
+            + (f" (the optical flow of {flows[name]!r})" if name in flows else "")
+            for name, shape in self.graph.inputs.items()
+        )
 
     def _by_name(self, weights: MixingWeights) -> dict[str, Tensor]:
         """Vectors for choices of operations, scalars for candidate links."""
@@ -226,6 +239,16 @@ class GraphNetwork(nn.Module):
         device = next(self.parameters()).device
         found = decision_weights(self.graph.choices, decisions)
         return {name: weights.to(device) for name, weights in found.items()}
+
+
+def _planes(shape: Shape) -> tuple[int, ...]:
+    """The axes between the batch and the height: frames, of a clip, and channels."""
+    return (shape.channels,) if shape.frames is None else (shape.frames, shape.channels)
+
+
+def _axes(shape: Shape) -> str:
+    """``N 3 H W``, for messages."""
+    return f"N {' '.join(map(str, _planes(shape)))} H W"
 
 
 def _norm_per_stage(module: nn.Module, stages: int) -> None:

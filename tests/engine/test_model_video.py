@@ -41,8 +41,9 @@ def test_clips_and_streams(frames: int | None) -> None:
 
 
 def test_a_model_for_clips_refuses_an_image() -> None:
-    with pytest.raises(NasRestoreError, match="restores video"):
+    with pytest.raises(NasRestoreError, match="restores video") as caught:
         RestorationModel(Darker(3)).restore(np.zeros((4, 4, 3), np.uint8))
+    assert "restore_clip" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("frames", [None, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -85,6 +86,50 @@ def test_stages_read_the_state_of_the_stage_before() -> None:
 def test_sizes_that_the_poolings_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         nr.build("rdmc", "rdmc-paper")(torch.rand(1, 3, 20, 32))
+
+
+CLIP_AND_FLOW = """
+format: 1
+space: clip
+inputs: {rainy: {channels: 3, frames: 3}, flow: {flow_of: rainy}}
+nodes:
+  aligned: {reads: [rainy, flow], op: warp}
+  flat: {op: frames_to_channels}
+  last: {op: conv, with: {channels: 3}}
+outputs: {restored: last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rainy", "flow", "message"),
+    [
+        (
+            (1, 3, 3, 8, 8),
+            None,
+            "'flow' is missing: the network reads 'rainy', N 3 3 H W and 'flow'",
+        ),
+        ((1, 5, 3, 8, 8), (1, 3, 2, 8, 8), "'rainy': N 3 3 H W is expected, got (1, 5, 3, 8, 8)"),
+        ((1, 3, 8, 8), (1, 3, 2, 8, 8), "'rainy': N 3 3 H W is expected, got (1, 3, 8, 8)"),
+        ((1, 3, 3, 8, 8), (1, 3, 3, 8, 8), "'flow': N 3 2 H W is expected, got (1, 3, 3, 8, 8)"),
+    ],
+)
+def test_inputs_that_are_missing_or_of_another_shape(
+    rainy: tuple[int, ...], flow: tuple[int, ...] | None, message: str
+) -> None:
+    network = build(compile_space(parse_space(CLIP_AND_FLOW)), operation.factories())
+    given = {"rainy": torch.rand(rainy)} | ({} if flow is None else {"flow": torch.rand(flow)})
+    with pytest.raises(ValueError, match=re.escape(message)):
+        network(given)
+    with pytest.raises(ValueError, match="give each by name"):
+        network(torch.rand(1, 3, 3, 8, 8))
+    good = {"rainy": torch.rand(1, 3, 3, 8, 8), "flow": torch.zeros(1, 3, 2, 8, 8)}
+    assert network(good)["restored"].shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (1, 4, 16, 16), (1, 5, 3, 16, 16), (16,)])
+def test_an_image_of_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="'rainy': N 3 H W is expected"):
+        nr.build("rdmc", "rdmc-paper")(torch.rand(shape))
 
 
 def test_names_that_a_module_dict_has_itself() -> None:

@@ -126,7 +126,7 @@ def test_frames_go_through_operations_and_links_one_by_one() -> None:
 def test_a_clip_network_says_what_it_wants() -> None:
     text = CLIP.replace("  flow: {flow_of: rainy}\n", "").replace("[rainy, flow]", "rainy")
     network = build(_clip(text), operation.factories())
-    with pytest.raises(ValueError, match="N 5 C H W is expected, got"):
+    with pytest.raises(ValueError, match="N 5 3 H W is expected, got"):
         network(torch.rand(1, 3, 8, 8))
 
 
