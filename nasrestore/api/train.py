@@ -40,10 +40,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What training leaves behind."""
+    """What training leaves behind.
+
+    Attributes:
+        frames: how many the network reads at a time; None for a network that reads images.
+    """
 
     run: RunFolder
     summary: dict[str, Any]
+    frames: int | None = None
 
 
 def train(
@@ -184,7 +189,7 @@ def _train(
         ended = read_result(run).get("train") if loop.extra.get("complete") else None
         if ended is not None:  # evaluations of it stand
             options.observer.message("this training has ended already")
-            return TrainResult(run, ended)
+            return TrainResult(run, ended, planned.derived.frames)
         loop.run()
         split = recipe.train.levels[0].data
         batches = splits.calibration(split, network.multiple)
@@ -193,7 +198,7 @@ def _train(
         loop.save()
         result = {**summary(loop, recipe), "from": loop.extra["from"], "data": splits.name}
         update_result(run, without=MEASURED, train=result)
-    return TrainResult(run, result)
+    return TrainResult(run, result, planned.derived.frames)
 
 
 def _initial(

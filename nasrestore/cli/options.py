@@ -93,19 +93,20 @@ def add_run(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", nargs="?", type=Path, help=help_text)
 
 
-def add_set(parser: ArgumentParser) -> None:
+def add_set(parser: ArgumentParser, when: str = "") -> None:
+    """``--set``; ``when`` begins its help, as it does that of ``--out`` and ``--seed``."""
     parser.add_argument(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a value, such as search.levels[0].steps=2 or space.width=8; repeatable",
+        help=f"{when}change a value, such as search.levels[0].steps=2 or space.width=8; repeatable",
     )
 
 
-def add_out(parser: ArgumentParser) -> None:
-    help_text = "the run folder; default: runs/NAME-DATE-TIME"
+def add_out(parser: ArgumentParser, when: str = "") -> None:
+    help_text = f"{when}the run folder; default: runs/NAME-DATE-TIME"
     parser.add_argument("--out", type=Path, metavar="DIR", help=help_text)
 
 
@@ -126,8 +127,8 @@ def add_precision(parser: ArgumentParser) -> None:
     )
 
 
-def add_seed(parser: ArgumentParser) -> None:
-    help_text = "of everything random; default: the recipe's"
+def add_seed(parser: ArgumentParser, when: str = "") -> None:
+    help_text = f"{when}of everything random; default: the recipe's"
     parser.add_argument("--seed", type=whole(0), metavar="N", help=help_text)
 
 

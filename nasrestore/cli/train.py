@@ -35,9 +35,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--recipe", metavar="RECIPE", help=help_text)
     help_text = "with --recipe: the architecture; not needed where nothing is to be decided"
     parser.add_argument("--genotype", metavar="FILE", help=help_text)
-    options.add_set(parser)
-    options.add_out(parser)
-    options.add_seed(parser)
+    options.add_set(parser, "with --recipe: ")
+    options.add_out(parser, "with --recipe: ")
+    options.add_seed(parser, "with --recipe: ")
     help_text = "search carries the searched weights over, fresh starts anew; default: the recipe's"
     parser.add_argument(
         "--from",
@@ -143,9 +143,10 @@ def _show(result: TrainResult, report: Path | None, *, as_json: bool) -> None:
         say(f"report: {report}")
     say("\nnext:")
     name = shlex.quote(str(run))
+    what = "images" if result.frames is None else "videos and folders of frames"
     print_table(
         [
             [f"nasrestore evaluate {name}", "measures it on the recipe's test images"],
-            [f"nasrestore restore INPUT... --out DIR --run {name}", "restores images"],
+            [f"nasrestore restore INPUT... --out DIR --run {name}", f"restores {what}"],
         ]
     )

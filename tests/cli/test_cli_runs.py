@@ -216,6 +216,20 @@ def test_train_hands_on_its_options(call: Call, trained: Recorder, run_folder: R
     }
     assert "trained 4,000 turns in 1 min 10 s, fp32" in done.out
     assert "nasrestore evaluate runs/first" in done.out
+    assert done.out.rstrip().endswith("--run runs/first  restores images")
+
+
+def test_after_a_training_on_clips_videos_are_restored(
+    call: Call, stand_in: StandIn, run_folder: RunFolder
+) -> None:
+    stand_in("api.train.train", TrainResult(run_folder, SUMMARY, frames=5))
+    assert call("train").out.rstrip().endswith("restores videos and folders of frames")
+
+
+def test_the_help_of_train_says_what_needs_a_recipe(call: Call) -> None:
+    words = " ".join(call("train", "--help").out.split())
+    for option in ("--genotype FILE", "--set KEY=VALUE", "--out DIR", "--seed N"):
+        assert f"{option} with --recipe: " in words
 
 
 def test_train_of_a_genotype_makes_a_run_of_its_own(call: Call, genotype_trained: Recorder) -> None:
