@@ -22,6 +22,7 @@ import PIL.Image
 from PIL import UnidentifiedImageError
 
 from nasrestore.data import sixteen
+from nasrestore.data.refused import refused
 from nasrestore.errors import NasRestoreError
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def write_image(
     try:
         _write_whole(path, data)
     except OSError as error:
-        raise NasRestoreError(f"cannot write {path}: {error.strerror or error}") from error
+        raise refused(path, error) from error
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:

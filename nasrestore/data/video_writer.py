@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from nasrestore.data.refused import refused
 from nasrestore.data.video import Colour, Video
 from nasrestore.errors import NasRestoreError
 
@@ -229,8 +230,7 @@ class VideoWriter:
             raise
         except (av.error.FFmpegError, OSError) as error:
             self.discard()
-            reason = getattr(error, "strerror", None) or error
-            raise NasRestoreError(f"cannot write {self.path}: {reason}") from error
+            raise refused(self.path, error) from error
 
 
 class _Sound:

@@ -94,8 +94,9 @@ def restore_jobs(
             one.
 
     Raises:
-        NasRestoreError: a full disk, a network that does not take these images. Inputs that cannot
-            be read, or not to their end, are named at the end, after all others are done.
+        NasRestoreError: a full disk, a network that does not take these images; it says what was
+            restored until then. Inputs that cannot be read, or not to their end, are named at the
+            end, after all others are done.
     """
     count = _Count(jobs, progress)
     done: list[Restored] = []
@@ -107,6 +108,9 @@ def restore_jobs(
             size, frames, pages = _restore(restorer, job, count.tick)
         except _Incomplete as error:
             bad.append(error.message)
+        except NasRestoreError as error:
+            error.message += _kept(job, count.frames, len(done))
+            raise
         else:
             seconds = time.perf_counter() - started
             done.append(Restored(job.source, job.target, seconds, size, frames, pages))
@@ -114,6 +118,18 @@ def restore_jobs(
     if bad:
         raise _all_bad(bad, jobs, len(done))
     return done
+
+
+def _kept(job: Job, frames: int, done: int) -> str:
+    """What stays of a batch that ends early; a video is a whole one or none."""
+    kept = []
+    if frames and (isinstance(job, FramesJob) or (isinstance(job, VideoJob) and job.as_frames)):
+        kept.append(f"the {frames} frames before it are in {job.target}")
+    if done:
+        kept.append(
+            f"the {done} inputs before it are done" if done > 1 else "the input before it is done"
+        )
+    return "".join(f"; {words}" for words in kept)
 
 
 def _restore(
@@ -248,6 +264,11 @@ class _Count:
 
     def begin(self, job: int) -> None:
         self._job, self._frames = job, 0
+
+    @property
+    def frames(self) -> int:
+        """Of the present job, done."""
+        return self._frames
 
     def tick(self) -> None:
         self._frames += 1

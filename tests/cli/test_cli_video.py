@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from nasrestore.api.run import decisions_of, open_recipe, write_recipe
 from nasrestore.assemble.network import plain_network
 from nasrestore.assemble.prepare import prepare
+from nasrestore.data import images
 from nasrestore.data.images import read_image, write_image
 from nasrestore.data.video import open_video
 from nasrestore.engine.restore import Restorer
@@ -118,6 +121,33 @@ def test_a_video_that_stops_half_way_is_kept_so_far_and_said(call: Call, network
     assert f"stops decoding after frame {frames} (" in done.err
     assert "what comes before is in out/a-cut.mkv" in done.err
     assert len(list(open_video("out/b.mkv"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "a folder that you may write to")],
+)
+def test_what_a_full_disk_leaves_is_said(
+    call: Call, network: Any, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    network(None)
+    make_video(Path("a.mkv"), range(4))
+    make_video(Path("b.mkv"), range(6))
+    write, written = images._write_whole, []
+
+    def full(path: Path, data: bytes) -> None:
+        if len(written) == 7:
+            raise OSError(number, os.strerror(number))
+        written.append(path)
+        write(path, data)
+
+    monkeypatch.setattr(images, "_write_whole", full)
+    done = call("restore", "a.mkv", "b.mkv", "--out", "out", "--frames")
+    assert done.status == 2
+    assert f"cannot write out/b/00004.png: {os.strerror(number)}" in done.err
+    assert "; the 3 frames before it are in out/b; the input before it is done" in done.err
+    assert "hint: " in done.err and advice in done.err
+    assert len(list(Path("out/a").iterdir())) == 4 and len(list(Path("out/b").iterdir())) == 3
 
 
 def test_a_frame_that_cannot_be_read_ends_its_clip(call: Call, network: Any) -> None:
