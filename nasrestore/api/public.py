@@ -162,7 +162,7 @@ def train(
     """Trains the network that a run decided for.
 
     Args:
-        options: ``weights`` (``search`` or ``fresh``), ``device``, ``resume``, ``overwrite``.
+        options: ``weights`` (``search``, ``fresh``, or another run's folder), ``device``, ``resume``, ``overwrite``.
     """
     from nasrestore.api.train import train as run_train
 

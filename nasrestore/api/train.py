@@ -17,7 +17,13 @@ from nasrestore.api.run import (
     override_settings,
     write_recipe,
 )
-from nasrestore.api.weights import carried_network, of_another_genotype, searched, training_in
+from nasrestore.api.weights import (
+    carried_network,
+    of_another_genotype,
+    searched,
+    start_from,
+    training_in,
+)
 from nasrestore.assemble.prepare import find_genotype, prepare
 from nasrestore.errors import NasRestoreError
 from nasrestore.runtime.outdated import drop_measured
@@ -26,6 +32,7 @@ from nasrestore.runtime.runfolder import (
     RunFolder,
     check_out,
     create_run,
+    open_run,
     read_result,
     update_result,
     write_atomic,
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
     from nasrestore.network.build import GraphNetwork
     from nasrestore.runtime.runlog import RunLog
     from nasrestore.search.loop import Loop
+
+OWN_WEIGHTS = ("search", "fresh")
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,8 @@ def train(
     """Trains the network that a run decided for.
 
     Args:
-        weights: ``search`` carries the searched weights over, ``fresh`` starts anew; default: the
-            recipe's.
+        weights: ``search`` carries the searched weights over, ``fresh`` starts anew, and the folder of
+            another run starts from the weights of its network; default: the recipe's.
         resume: goes on from the newest checkpoint of an earlier training.
         overwrite: starts again in spite of one.
 
@@ -110,15 +119,18 @@ def train_genotype(
     overrides: Sequence[Override] = (),
     *,
     options: Options,
+    weights: str | None = None,
     out: Path | None = None,
     seed: int | None = None,
     device: str | None = None,
     overwrite: bool = False,
 ) -> TrainResult:
-    """Trains a named architecture of a recipe's space from fresh weights, in a run of its own.
+    """Trains a named architecture of a recipe's space, in a run of its own.
 
     Args:
-        genotype: path or shipped name; ``None`` for a space that has nothing to decide.
+        genotype: path or shipped name; ``None`` for a space that has nothing to decide, or for that of
+            the run in ``weights``.
+        weights: the folder of a run whose network's weights are trained on; default: fresh ones.
 
     Raises:
         NasRestoreError: the genotype is for another space, or left out where one is needed.
@@ -128,7 +140,10 @@ def train_genotype(
     from nasrestore.graph.genotype import genotype_of
 
     check_out(out, overwrite=overwrite)
+    weights = weights or "fresh"
     prepared = prepare(recipe, override_settings(overrides, seed=seed, device=device))
+    if genotype is None and prepared.graph.choices and weights not in OWN_WEIGHTS:
+        genotype = str(open_run(Path(weights).expanduser()).genotype)
     if genotype is None:
         if prepared.graph.choices:
             raise NasRestoreError(
@@ -150,7 +165,7 @@ def train_genotype(
         write_atomic(folder.genotype, dataclasses.replace(decided, source=source).dump())
         return open_recipe(folder)
 
-    return _train(made, planned, "fresh", options, device, resume=False)
+    return _train(made, planned, weights, options, device, resume=False)
 
 
 def _train(
@@ -170,11 +185,11 @@ def _train(
     recipe = planned.prepared.recipe
     place = device_named(device or recipe.device)
     set_up(recipe, place)
+    network, hyper, weights = _initial(planned, weights, options)
     splits = open_splits(recipe, place, getattr(options.observer, "loading", None), planned.derived)
     splits.check_disjoint()
     for note in splits.notes:
         options.observer.message(note)
-    network, hyper = _initial(planned, weights, options)
     levels = make_levels("train", recipe, recipe.train, network, splits, place, hyper)
     opened = make_run()
     run = opened.folder
@@ -203,28 +218,32 @@ def _train(
 
 def _initial(
     planned: OpenRun, weights: str, options: Options
-) -> tuple[GraphNetwork, Mapping[str, Any] | None]:
-    """The network before its first step, and the hyper-parameters that a search found.
+) -> tuple[GraphNetwork, Mapping[str, Any] | None, str]:
+    """The network before its first step, the hyper-parameters that a search found, and whose weights.
 
-    The latter hold even where the weights are fresh: they are settings that were searched.
+    The hyper-parameters hold even where the weights are not the search's: they are settings that were
+    searched.
     """
     from nasrestore.assemble.network import plain_network
     from nasrestore.runtime.checkpoint import latest_checkpoint
 
     tell = options.observer.message
+    hyper = None
     if latest_checkpoint(planned.folder.checkpoints_search) is None:
         if weights == "search":
             tell("no search in this run: training starts from fresh weights")
         if planned.prepared.recipe.hyper:
             tell("no search in this run: hyper-parameters stay at their start")
-        return plain_network(planned.derived), None
-    if weights == "search" or planned.prepared.recipe.hyper:
+    elif weights == "search" or planned.prepared.recipe.hyper:
         checkpoint = searched(planned, tell)
-        found = checkpoint.get("hyper")
+        hyper = checkpoint.get("hyper")
         if weights == "search":
-            return carried_network(planned, checkpoint), found
-        return plain_network(planned.derived), found
-    return plain_network(planned.derived), None
+            return carried_network(planned, checkpoint), hyper, weights
+    network = plain_network(planned.derived)
+    if weights not in OWN_WEIGHTS:
+        weights = start_from(Path(weights).expanduser(), network, tell)
+        tell(f"training starts from the weights of {weights}")
+    return network, hyper, weights
 
 
 def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from nasrestore.api.run import OpenRun, Tell, decisions_of, search_command
-from nasrestore.errors import NasRestoreError
+from nasrestore.api.run import OpenRun, RunLike, Tell, decisions_of, open_recipe, search_command
+from nasrestore.errors import NasRestoreError, few
 from nasrestore.runtime.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -97,6 +98,32 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
         tell(note)
     load_weights(network, checkpoint["network"], checkpoint.path)
     return network, origin
+
+
+def start_from(start: RunLike, network: GraphNetwork, tell: Tell) -> str:
+    """Gives a network the weights that another run's has; says whose they are.
+
+    Args:
+        start: a run that was trained, or at least derived.
+        tell: hears what is wrong with its checkpoint.
+
+    Raises:
+        NasRestoreError: it has no weights yet, or its network is another one.
+    """
+    from nasrestore.network.weights import MisfitError, misfits
+
+    other = open_recipe(start)
+    folder = other.folder.path
+    there, origin = finished_network(other, tell)
+    found = misfits(network.state_dict(), there.state_dict())
+    if found:
+        raise MisfitError(
+            f"the weights of {folder} are of another network: {few(found, 1, between='; ')}",
+            hint="take the same space with the same settings, and its genotype: "
+            f"--genotype {shlex.quote(str(other.folder.genotype))}",
+        )
+    network.load_state_dict(there.state_dict())
+    return f"{folder.name} ({other.prepared.recipe.recipe}, {origin})"
 
 
 def _trained(run: OpenRun) -> Checkpoint:

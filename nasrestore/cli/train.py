@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasrestore.api.phases import Options, duration
 from nasrestore.cli import options
+from nasrestore.cli.kinds import is_folder
 from nasrestore.cli.newrun import NewRun, Training
 from nasrestore.cli.output import print_json, print_table, say
 from nasrestore.cli.progress import ProgressObserver
@@ -26,6 +27,7 @@ EXAMPLE = """
 nasrestore train runs/first --budget 1h
 nasrestore train runs/first --resume
 nasrestore train --recipe rdmc-quick --genotype rdmc-paper --out runs/paper
+nasrestore train --recipe rdmc-quick --from runs/first --set data.root=mine   # fine-tuning
 """
 
 
@@ -38,18 +40,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     options.add_set(parser, "with --recipe: ")
     options.add_out(parser, "with --recipe: ")
     options.add_seed(parser, "with --recipe: ")
-    help_text = "search carries the searched weights over, fresh starts anew; default: the recipe's"
+    help_text = (
+        "search carries the searched weights over, fresh starts anew, RUN trains on those of another "
+        "run's network; default: the recipe's"
+    )
     parser.add_argument(
-        "--from",
-        dest="weights",
-        type=options.one_of("search", "fresh"),
-        metavar="WEIGHTS",
-        help=help_text,
+        "--from", dest="weights", type=_weights, metavar="search|fresh|RUN", help=help_text
     )
     options.add_budget(parser)
     options.add_device(parser)
     options.add_resume(parser)
     options.add_json(parser)
+
+
+def _weights(text: str) -> str:
+    """One of two words, or a folder; what else it may be is not known."""
+    if text in ("search", "fresh") or is_folder(text):
+        return text
+    raise ArgumentTypeError(f"expected search, fresh or the folder of a run, got {text!r}")
 
 
 def run(arguments: Namespace) -> int:
@@ -124,6 +132,7 @@ def _train(arguments: Namespace, how: Options) -> TrainResult:
         arguments.genotype,
         overrides_of(arguments.overrides),
         options=how,
+        weights=arguments.weights,
         out=arguments.out,
         seed=arguments.seed,
         device=arguments.device,
