@@ -63,9 +63,9 @@ def described(kind: Registry, made: object) -> str:
     return f"the {kind.kind} {type(made).__name__}"
 
 
-def plugin_place(kind: Registry, name: str) -> str | None:
-    """``mine.py:12``, where what a plugin calls so begins; ``None`` for what is built in."""
-    return next((_place_of(e) for of, e in _of_plugins() if of is kind and e.name == name), None)
+def plugin_places(kind: Registry) -> dict[str, str]:
+    """For each name of a kind that is a plugin's, where it begins: ``mine.py:12``."""
+    return {entry.name: _place_of(entry) for registry, entry in _of_plugins() if registry is kind}
 
 
 def _place_of(entry: Entry) -> str:

@@ -7,7 +7,7 @@ that no step pays for it, and so that what would broadcast without a word is fou
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -22,7 +22,7 @@ from nasrestore.graph.ir import Operation, Shape
 from nasrestore.network.architecture import module_key
 from nasrestore.network.mixture import Link
 from nasrestore.network.node import NodeModule
-from nasrestore.plugin_errors import plugin_place
+from nasrestore.plugin_errors import plugin_places
 
 SIDES = (32, 48)  # at least, pixels; they differ, so that an exchange of both is seen
 
@@ -37,13 +37,17 @@ def check_plugins(network: nn.Module) -> None:
         NasRestoreError: what one puts out is not what its signature says; the first of them, with
             its node.
     """
+    places = plugin_places(registry.operation)
+    if not places:
+        return
     wrong = []
     tried: set[int] = set()
-    for where, operation, module, shape in _of_plugins(network):
+    for where, operation, module, shape in _of_plugins(network, places):
         if id(module) not in tried:
             tried.add(id(module))
             found = _contradiction(operation, module, shape)
-            wrong += [] if found is None else [f"{where}: {found}"]
+            who = f"the plugin's operation {operation.kind!r} ({places[operation.kind]})"
+            wrong += [] if found is None else [f"{where}: {who} {found}"]
     if wrong:
         more = f" (and {len(wrong) - 1} more like it)" if len(wrong) > 1 else ""
         raise NasRestoreError(
@@ -52,12 +56,14 @@ def check_plugins(network: nn.Module) -> None:
         )
 
 
-def _of_plugins(network: nn.Module) -> Iterator[tuple[str, Operation, nn.Module, Shape]]:
+def _of_plugins(
+    network: nn.Module, names: Container[str]
+) -> Iterator[tuple[str, Operation, nn.Module, Shape]]:
     """Where it is, what it is, its module, and the shape that it reads."""
     for module in network.modules():
         if isinstance(module, NodeModule):
             for where, operation, made, shape in _operations(module):
-                if plugin_place(registry.operation, operation.kind) is not None:
+                if operation.kind in names:
                     yield where, operation, made, shape
 
 
@@ -97,11 +103,7 @@ def _contradiction(operation: Operation, module: nn.Module, shape: Shape) -> str
         found = _shown(put_out.shape[1:])
         if put_out.shape[:1] != (1,):
             found = f"a tensor of shape {tuple(put_out.shape)}"
-    return (
-        f"the plugin's operation {operation.kind!r} "
-        f"({plugin_place(registry.operation, operation.kind)}) put out {found} for {_shown(given)}, "
-        f"its signature says {_shown(wanted)}"
-    )
+    return f"put out {found} for {_shown(given)}, its signature says {_shown(wanted)}"
 
 
 def _tried(module: nn.Module, zeros: Tensor) -> Any:
