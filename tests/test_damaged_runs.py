@@ -123,6 +123,7 @@ def test_a_training_that_was_interrupted_says_how_to_go_on(run: Path) -> None:
 
 def test_a_run_without_checkpoints_has_nothing_to_derive_from(run: Path) -> None:
     shutil.rmtree(run / "checkpoints")
+    assert refused(run).hint == RunFolder(run).command("train")
     with pytest.raises(NasRestoreError, match="no checkpoint of a search to derive from") as caught:
         nr.derive(run)
     assert "--resume" not in (caught.value.hint or "")

@@ -90,9 +90,11 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
     else:
         checkpoint = None
     if checkpoint is None or checkpoint["extra"]["decisions"] != decisions_of(run):
+        has_search = latest_checkpoint(run.folder.checkpoints_search) is not None
+        derive = f"{run.folder.command('derive')}, then " if has_search else ""
         raise NasRestoreError(
             f"{run.folder.path} has no derived network yet",
-            hint=f"{run.folder.command('derive')}, then {run.folder.command('train')}",
+            hint=f"{derive}{run.folder.command('train')}",
         )
     for note in checkpoint.notes:
         tell(note)
