@@ -12,6 +12,7 @@ from nasrestore.graph.ir import Operation, Output, Recursion, SearchGraph, Shape
 from nasrestore.graph.links import LinkGroup
 from nasrestore.graph.scope import Copy
 from nasrestore.graph.shapes import Assembly
+from nasrestore.graph.shared import check_kept_channels
 from nasrestore.graph.signature import SignatureError
 from nasrestore.graph.values import Problems
 from nasrestore.spec.source import Tree
@@ -117,12 +118,15 @@ def check_shapes(
 
 
 def check_graph(graph: SearchGraph, places: Mapping[str, Tree], problems: Problems) -> None:
-    """A link that may be dropped must not change what its target puts out.
+    """What a decision may leave of a node's input must suit its operation, and who shares its weights.
+
+    A link that may be dropped must not change what its target puts out.
 
     Args:
         places: where each link group is declared.
     """
     _check_sums(graph, places, problems)
+    check_kept_channels(graph, places, problems)
     told: set[str] = set()
     for edge in graph.edges:
         if edge.choice is None or edge.join != "concat" or edge.link in told:

@@ -8,16 +8,16 @@ from fractions import Fraction
 
 from nasrestore.graph.catalog import MOST_CHANNELS
 from nasrestore.graph.expand import Candidate, output_of, plain_operation, signature_of
-from nasrestore.graph.ir import Edge, Node, Operation, Shape
+from nasrestore.graph.ir import Edge, Node, Shape
 from nasrestore.graph.links import LinkGroup, Pair
 from nasrestore.graph.scope import Copy
+from nasrestore.graph.shared import check_adapters, weights_fit
 from nasrestore.graph.signature import SignatureError
 from nasrestore.graph.values import Problems
 
 Scales = dict[str, tuple[Fraction, Fraction]]
 
 MOST_SCALE = 1024
-SHARED = "weights: copy, or the same shapes for all"
 
 
 def scales_of(
@@ -135,8 +135,8 @@ def assemble(
         joined = main.channels + sum(edge.channels for edge in edges if edge.join == "concat")
         node = _node(copy, read, main, Shape(joined, main.scale, main.frames), problems)
         if node is not None:
-            if _weights_fit(node, copy, owners.setdefault(node.weights, node), problems):
-                _check_adapters(arriving, edges, adapters, problems)
+            if weights_fit(node, copy, owners.setdefault(node.weights, node), problems):
+                check_adapters(arriving, edges, adapters, problems)
             result.edges += edges
             result.nodes.append(node)
             result.shapes[node.name] = node.output
@@ -271,50 +271,6 @@ def _edge(
         name, group.name, pair.source, pair.target, spec.join, made, main.scale / arriving.scale,
         arriving, channels, group.choice_of(pair), group.group, pair.candidate, pair.weights,
     )  # fmt: skip
-
-
-def _weights_fit(node: Node, copy: Copy, owner: Node, problems: Problems) -> bool:
-    """Nodes with the same weights read as many channels, by operations with the same parameters."""
-    if node.between is not None and owner.between is not None:
-        same = _alike(node.between, owner.between) and node.read.channels == owner.read.channels
-    else:
-        same = True
-    same &= len(node.candidates) == len(owner.candidates)
-    same &= all(map(_alike, node.candidates, owner.candidates))
-    if same and node.input.channels == owner.input.channels:
-        return True
-    message = f"{node.name} is to have the weights of {owner.name}, but they differ: "
-    message += f"{node.input.channels} and {owner.input.channels} channels in, or their operations"
-    problems.add(copy.at.at("weights"), message, SHARED)
-    return False
-
-
-def _check_adapters(
-    arriving: Sequence[tuple[LinkGroup, Pair]],
-    edges: Sequence[Edge],
-    owners: dict[str, Edge],
-    problems: Problems,
-) -> None:
-    """Links with the same weights have the same adapter, where they have one.
-
-    Args:
-        owners: the first link of each name of weights; new ones are added.
-    """
-    for (group, _), edge in zip(arriving, edges, strict=True):
-        if edge.adapter is None:
-            continue
-        owner = owners.setdefault(edge.weights, edge)
-        assert owner.adapter is not None
-        channels, others = edge.from_shape.channels, owner.from_shape.channels
-        if channels == others and _alike(edge.adapter, owner.adapter):
-            continue
-        how = "other parameters" if channels == others else f"{channels} and {others} channels in"
-        message = f"{edge.name} is to have the adapter of {owner.name}, but they differ: {how}"
-        problems.add(group.spec.tree.at("adapter"), message, SHARED)
-
-
-def _alike(one: Operation, other: Operation) -> bool:
-    return (one.label, one.kind, dict(one.params)) == (other.label, other.kind, dict(other.params))
 
 
 def _node(copy: Copy, read: Shape, main: Shape, joined: Shape, problems: Problems) -> Node | None:

@@ -48,6 +48,26 @@ outputs: {restored: head}
 """
 
 
+# One kernel for all copies of the cell, which lose the same input channels of it.
+SHARED = """
+format: 1
+space: shared
+inputs: {rainy: {channels: 3}}
+cells:
+  block:
+    nodes:
+      inner: {op: conv_bn_relu, with: {channels: 4}}
+      outer: {op: conv_bn_relu, with: {channels: 4}}
+    links:
+      skip: {from: [x, inner], to: outer, join: concat, keep: 1}
+nodes:
+  stem: {op: conv, with: {channels: 4}}
+  chain: {cell: block, repeat: 3, weights: node, decisions: cell}
+  tail: {op: conv, with: {channels: 3}}
+outputs: {restored: tail}
+"""
+
+
 def rdmc(**values: object) -> SearchGraph:
     overrides = overrides_of((), {f"space.{k}": v for k, v in values.items()})
     return compile_space(load_recipe("rdmc", overrides).space)
@@ -118,6 +138,22 @@ def test_law_of_a_chain_of_operations(seed: int) -> None:
 def test_law_where_links_are_concatenated(seed: int) -> None:
     # A convolution over channels that are zero sums in another order than one without them.
     assert_law(compile_space(parse_space(CONCATENATED)), seed, tolerance=2e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHARED,
+        SHARED.replace("decisions: cell", "decisions: node"),
+        SHARED.replace("weights: node, decisions: cell", "decisions: copy"),
+        SHARED.replace("decisions: cell", "decisions: copy").replace("keep: 1", "keep: 2"),
+    ],
+    ids=["tied", "tied in the chain", "weights apart", "all links kept"],
+)
+def test_law_where_copies_share_what_concatenated_links_bring(text: str) -> None:
+    for seed in range(4):
+        # a shared normalisation moves with every copy that trains
+        assert_law(compile_space(parse_space(text)), seed, tolerance=2e-5, modes=(False,))
 
 
 @pytest.mark.parametrize(
