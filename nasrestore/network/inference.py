@@ -23,9 +23,8 @@ def for_inference(network: nn.Module) -> nn.Module:
     for module in list(made.modules()):
         if isinstance(module, nn.Sequential):
             _fold(module)
-    for module in list(made.modules()):
-        if isinstance(module, NodeModule):
-            _keep_apart(module)
+    for nodes in _by_operation(made):
+        _keep_apart(nodes)
     return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -81,14 +80,41 @@ class NodeOfParts(NodeModule):
         return parts
 
 
-def _keep_apart(node: NodeModule) -> None:
-    """Spares a node the concatenation of its links, where a plain convolution follows it."""
-    widths = [edge.channels for edge in node.edges if edge.join == "concat"]
-    undecided = node.node.choice is not None or any(e.choice is not None for e in node.edges)
-    operation = next(iter(node.operations.candidates.values()))
-    if not widths or undecided or not isinstance(operation, nn.Sequential) or not len(operation):
+def _by_operation(network: nn.Module) -> list[list[NodeModule]]:
+    """The nodes of a network, those with the same (first) operation together."""
+    found: dict[int, list[NodeModule]] = {}
+    for module in network.modules():
+        if isinstance(module, NodeModule):
+            found.setdefault(id(_operation(module)), []).append(module)
+    return list(found.values())
+
+
+def _operation(node: NodeModule) -> nn.Module:
+    return next(iter(node.operations.candidates.values()))
+
+
+def _keep_apart(nodes: Sequence[NodeModule]) -> None:
+    """Spares nodes the concatenation of their links, where a plain convolution follows it.
+
+    Args:
+        nodes: all that share an operation; it reads the same parts at each, or stays as it is.
+    """
+    widths, *others = (_widths(node) for node in nodes)
+    operation = _operation(nodes[0])
+    if len(widths) < 2 or any(other != widths for other in others):
+        return
+    if not isinstance(operation, nn.Sequential) or not len(operation):
         return
     first = operation[0]
     if type(first) is nn.Conv2d and first.groups == 1 and first.padding_mode == "zeros":
-        operation[0] = ConvolutionOfParts(first, [node.node.main.channels, *widths])
-        node.__class__ = NodeOfParts
+        operation[0] = ConvolutionOfParts(first, widths)
+        for node in nodes:
+            node.__class__ = NodeOfParts
+
+
+def _widths(node: NodeModule) -> list[int]:
+    """The channels of each feature that is concatenated; none where something is undecided."""
+    if node.node.choice is not None or any(edge.choice is not None for edge in node.edges):
+        return []
+    appended = [edge.channels for edge in node.edges if edge.join == "concat"]
+    return [node.node.main.channels, *appended]

@@ -34,6 +34,22 @@ nodes:
 outputs: {restored: tail}
 """
 
+# One kernel in all uses, which reads what a link appends.
+APPENDED = """
+cells:
+  block:
+    nodes:
+      inner: {op: {choice: [residual, dilated]}}
+      outer: {op: conv_bn_relu, with: {channels: 4}}
+    links:
+      skip: {from: x, to: outer, join: concat}
+nodes:
+  stem: {op: conv, with: {channels: 4}}
+  chain: {cell: block, repeat: 3, weights: node}
+  tail: {op: conv, with: {channels: 3}}
+outputs: {restored: tail}
+"""
+
 # DARTS: nodes that add up operations on links, two of which are kept into each.
 DARTS = """
 constants: {width: 4}
@@ -112,7 +128,7 @@ nodes:
 outputs: {restored: tail}
 """
 
-ALL = {"tied": TIED, "shared": SHARED, "darts": DARTS, "macro": MACRO}
+ALL = {"tied": TIED, "shared": SHARED, "appended": APPENDED, "darts": DARTS, "macro": MACRO}
 
 # A whole file: a clip and its flow, through operations on images.
 CLIP = """format: 1

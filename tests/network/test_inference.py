@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from test_law import CONCATENATED, networks, rdmc
 from torch import nn
@@ -47,6 +48,40 @@ def test_what_is_concatenated_is_read_part_by_part() -> None:
             )
         assert any(isinstance(m, ConvolutionOfParts) for m in made.modules())
         assert not any(isinstance(m, ConvolutionOfParts) for m in derived.modules())
+
+
+# Copies with one kernel: read alike by all; read alike by all but the first.
+ALIKE = """
+nodes:
+  stem: {op: conv_bn_relu, with: {channels: 4}}
+  a: {op: conv_bn_relu, repeat: 3, weights: node, with: {channels: 4}}
+  tail: {op: conv, with: {channels: 3}}
+links: {skip: {from: stem, to: [a.1, a.2, a.3], join: concat}}
+outputs: {restored: tail}
+"""
+APART = """
+nodes:
+  stem: {op: conv_bn_relu, with: {channels: 8}}
+  a: {op: conv_bn_relu, repeat: 3, weights: node, with: {channels: 4}}
+  side: {reads: stem, op: conv, with: {channels: 4}}
+  tail: {reads: a, op: conv, with: {channels: 3}}
+links: {skip: {from: side, to: [a.2, a.3], join: concat}}
+outputs: {restored: tail}
+"""
+
+
+@pytest.mark.parametrize("text, convolutions", [(ALIKE, 1), (APART, 0)], ids=["alike", "apart"])
+def test_copies_with_one_kernel_read_it_alike_or_whole(text: str, convolutions: int) -> None:
+    head = "format: 1\nspace: made\ninputs: {rainy: {channels: 3}}\n"
+    network, _ = networks(compile_space(parse_space(head + text)), 0)
+    network.eval()
+    made = for_inference(network)
+    images = torch.rand(2, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            made(images)["restored"], network(images)["restored"], rtol=1e-5, atol=1e-5
+        )
+    assert sum(isinstance(m, ConvolutionOfParts) for m in made.modules()) == convolutions
 
 
 def test_a_supernet_keeps_its_concatenations() -> None:
