@@ -16,6 +16,7 @@ from nasrestore.spec.recipe import RecipeSpec, read_recipe
 from nasrestore.spec.shipped import find
 from nasrestore.spec.source import Tree, read_yaml, tree_of
 from nasrestore.spec.space import SpaceSpec, check_format, kind_of, read_space
+from nasrestore.spec.terms import terms_in_full, weight_of_term
 from nasrestore.spec.tree import shown
 
 MOST_EXTENDS = 20
@@ -116,7 +117,7 @@ def open_tree(tree: Tree, overrides: Sequence[Override] = ()) -> OpenedRecipe:
         if len(keys) > 1 and keys[0] == "space":
             into_space.append((keys, value))
         else:
-            tree = _overridden(tree, keys, value, errors)
+            tree = _overridden(tree, weight_of_term(keys, value, tree), value, errors)
     tree = _without_levels_off(_absolute_paths(tree))
     space = (
         _opened_space(tree.value["space"], into_space, errors) if "space" in tree.value else None
@@ -250,7 +251,8 @@ def _extended(tree: Tree, seen: tuple[str, ...]) -> Tree:
         raise base.error("recipes extend each other in a circle", " -> ".join([*seen, name]))
     if kind_of(below) not in ("recipe", None):
         raise base.error(f"{base.value} is a {kind_of(below)}, not a recipe")
-    merged = merge(_making_way(_extended(below, seen), tree), tree)
+    inherited = _making_way(_extended(below, seen), tree)
+    merged = merge(terms_in_full(inherited, tree), terms_in_full(tree, inherited))
     kept = {key: value for key, value in merged.value.items() if key != "extends"}
     return Tree(merged.kind, kept, merged.location, merged.path, merged.key_location)
 

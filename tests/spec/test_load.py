@@ -121,6 +121,33 @@ def test_a_recipe_on_top_of_another(tmp_path: Path, recipe: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_number_on_top_of_a_term_changes_its_weight_alone(recipe: Path, tmp_path: Path) -> None:
+    term = "{loss: architecture_entropy, weight: 0.01, variables: architecture}"
+    recipe.write_text(RECIPE.replace("mse: 0.1", f"mse: 0.1, entropy: {term}"))
+    top = tmp_path / "top.yaml"
+    head = "format: 1\nextends: mine.yaml\nrecipe: top\n"
+    top.write_text(head + "objectives: {restoration: {entropy: 0.5, mse: {output: restored}}}\n")
+    terms = load_recipe(top).recipe.objectives["restoration"]
+    assert {key: term.weight for key, term in terms.items()} == {
+        "ssim": 1, "mse": 0.1, "entropy": 0.5
+    }  # fmt: skip
+    assert terms["entropy"].loss == "architecture_entropy"
+    assert terms["entropy"].variables == "architecture"
+    set_ = overrides_of(["objectives.restoration.entropy=0.25"])
+    term_set = load_recipe(top, set_).recipe.objectives["restoration"]["entropy"]
+    assert (term_set.weight, term_set.variables) == (0.25, "architecture")
+
+
+def test_a_weight_on_top_that_is_none_is_told_where_it_stands(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.replace("mse: 0.1", "mse: {weight: 0.1}"))
+    top = tmp_path / "top.yaml"
+    top.write_text(
+        "format: 1\nextends: mine.yaml\nrecipe: top\nobjectives: {restoration: {mse: many}}\n"
+    )
+    with pytest.raises(SpecError, match=r"top\.yaml:4:33: .*expected a number"):
+        load_recipe(top)
+
+
 def test_what_is_wrong_is_placed_in_the_file_that_says_it(tmp_path: Path, recipe: Path) -> None:
     top = tmp_path / "top.yaml"
     top.write_text("format: 1\nextends: mine.yaml\nrecipe: top\nseed: many\n")
