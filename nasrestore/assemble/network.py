@@ -18,11 +18,16 @@ from nasrestore.errors import NasRestoreError, raise_all
 from nasrestore.graph.expand import Problems
 from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.named import named, parameters
-from nasrestore.graph.reach import reads_variables
+from nasrestore.graph.reach import (
+    ARCHITECTURE,
+    groups_read,
+    reads_architecture,
+    reads_variables,
+)
 from nasrestore.network.build import GraphNetwork, build
 from nasrestore.search.hyper import HyperParameters, HyperScalar
 from nasrestore.search.objective import Objective, Term
-from nasrestore.spec.recipe import HyperSpec, NamedSpec, RecipeSpec
+from nasrestore.spec.recipe import HyperSpec, NamedSpec, RecipeSpec, TermSpec
 
 
 def device_named(name: str) -> torch.device:
@@ -112,10 +117,18 @@ def objective(
         values = parameters(registry.loss, spec.loss, at, spec.params, problems)
         raise_all(problems.errors)
         made = registry.loss.factory(spec.loss)(**(values or {})).to(device)
-        group = None if not reads_variables(spec.loss) else spec.variables or "weights"
-        read = None if group is None else tuple(network.parameter_groups().get(group, ()))
+        read = _variables_read(spec, network) if reads_variables(spec.loss) else None
         if read == ():
             continue  # a group that a derived network has no more, such as its decided logits
         terms[key] = Term(made, spec.weight, spec.output, read)
     known = hyper_parameters(recipe).to(device) if hyper is None else hyper
     return Objective(network, terms, hyper=known)
+
+
+def _variables_read(term: TermSpec, network: GraphNetwork) -> tuple[str, ...]:
+    """The names of the parameters that a term's loss reads."""
+    groups = network.parameter_groups()
+    found = [name for g in groups_read(term, network.graph.deciding) for name in groups.get(g, ())]
+    if reads_architecture(term.loss):  # nodes may be in a group of the same name
+        found = [name for name in found if name.startswith(f"{ARCHITECTURE}.")]
+    return tuple(found)

@@ -222,7 +222,8 @@ LOSSES: dict[str, Signature] = {
         "half the sum of squares of a group of parameters", reads="variables"
     ),
     "architecture_entropy": LossSignature(
-        "entropy of the softmax over each choice's logits, summed (TMICS, L_arc)", reads="variables"
+        "entropy of the softmax over each choice's logits, summed (TMICS, L_arc)",
+        reads="architecture",
     ),
 }
 

@@ -10,7 +10,7 @@ from nasrestore.graph.hyper_check import strengths_of_level, strengths_of_term
 from nasrestore.graph.ir import SearchGraph, ends_of
 from nasrestore.graph.signature import HypergradientSignature, LossSignature
 from nasrestore.graph.values import Problems
-from nasrestore.spec.recipe import LevelSpec, RecipeSpec
+from nasrestore.spec.recipe import LevelSpec, RecipeSpec, TermSpec
 from nasrestore.spec.source import Tree
 
 ARCHITECTURE = "architecture"
@@ -146,17 +146,36 @@ def _behind(recipe: RecipeSpec, level: LevelSpec, graph: SearchGraph) -> set[str
     found = groups_behind(graph, _outputs(recipe, level))
     for term in recipe.objectives[level.objective].values():
         if term.weight != 0 and reads_variables(term.loss):
-            found.add(term.variables or "weights")
+            found.update(groups_read(term, graph.deciding))
         found |= {f"${name}" for name in strengths_of_term(term)}
     return found | {f"${name}" for name in strengths_of_level(level)}
 
 
+def _reads(loss: str) -> str:
+    signature = registry.loss.signature(loss) if loss in registry.loss else None
+    return signature.reads if isinstance(signature, LossSignature) else "output"
+
+
 def reads_variables(loss: str) -> bool:
-    """Whether a loss reads a parameter group in place of an output."""
-    if loss not in registry.loss:
-        return False
-    signature = registry.loss.signature(loss)
-    return isinstance(signature, LossSignature) and signature.reads == "variables"
+    """Whether a loss reads parameters in place of an output."""
+    return _reads(loss) != "output"
+
+
+def reads_architecture(loss: str) -> bool:
+    """Whether a loss reads architecture parameters, and no others."""
+    return _reads(loss) == "architecture"
+
+
+def groups_read(term: TermSpec, deciding: Sequence[str]) -> tuple[str, ...]:
+    """The parameter groups that a term reads, whose loss reads no output.
+
+    Args:
+        deciding: the groups of the architecture parameters, which are meant where the loss reads
+            these and the term names no group.
+    """
+    if term.variables is not None:
+        return (term.variables,)
+    return tuple(deciding) if reads_architecture(term.loss) else ("weights",)
 
 
 def owned(level: LevelSpec) -> list[str]:

@@ -14,7 +14,13 @@ from nasrestore.graph.ir import SearchGraph
 from nasrestore.graph.learnable import check_learnable
 from nasrestore.graph.level_check import SpaceNames, check_levels
 from nasrestore.graph.named import known, named, parameters
-from nasrestore.graph.reach import ARCHITECTURE, check_dependence, reads_variables
+from nasrestore.graph.reach import (
+    ARCHITECTURE,
+    check_dependence,
+    groups_read,
+    reads_architecture,
+    reads_variables,
+)
 from nasrestore.graph.values import Problems
 from nasrestore.registry import did_you_mean
 from nasrestore.spec.data import DataSpec
@@ -72,6 +78,7 @@ def names_in(space: Tree | None) -> SpaceNames:
     named = [ARCHITECTURE, *dict.fromkeys(group or "weights" for group in groups)]
     known = all(group is None or isinstance(group, str) for group in groups)
     known &= not _names_groups_within(found["nodes"]) and "cells" not in space.value
+    known &= not any(tree.child("decides") for tree in found.get("links", ()))
     outputs = list(space.at("outputs").value)
     return SpaceNames(str(space.at("space").value), outputs, named if known else None)
 
@@ -130,13 +137,19 @@ def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> N
 
 
 def _term_variables(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
-    group = term.variables or "weights"
     if "output" in (term.tree.value if term.tree.kind == "mapping" else ()):
         message = "this loss reads a parameter group, not an output"
         problems.add(term.tree.at("output"), message, "variables: GROUP")
-    if space.groups is not None and group not in space.groups:
-        message = f"no parameter group {group!r}"
-        problems.add(term.tree.at("variables"), message, did_you_mean(group, space.groups))
+    at = term.tree.at("variables")
+    if space.groups is None:
+        return
+    for group in groups_read(term, space.deciding):
+        if group not in space.groups:
+            problems.add(at, f"no parameter group {group!r}", did_you_mean(group, space.groups))
+        elif reads_architecture(term.loss) and group not in space.deciding:
+            message = f"{term.loss} reads architecture parameters, and the group {group!r} has none"
+            groups = " or ".join(space.deciding)
+            problems.add(at, message, f"variables: {groups}; left out, it reads them all")
 
 
 def _term_output(term: TermSpec, space: SpaceNames, problems: Problems) -> None:

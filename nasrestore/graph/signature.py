@@ -292,7 +292,8 @@ class LossSignature(Signature):
 
     Args:
         reads: ``output``: called with (output, clean, degraded), N C H W each; ``variables``:
-            called with the tensors of a parameter group by name.
+            called with the tensors of a parameter group by name; ``architecture``: with those of the
+            architecture alone, of all groups that decide or of one.
     """
 
-    reads: Literal["output", "variables"] = "output"
+    reads: Literal["output", "variables", "architecture"] = "output"
