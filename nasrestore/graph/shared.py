@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph
+from nasrestore.graph.expand import signature_of
+from nasrestore.graph.ir import Edge, Node, Operation, SearchGraph, Shape
 from nasrestore.graph.links import LinkGroup, Pair
 from nasrestore.graph.scope import Copy
 from nasrestore.graph.values import Problems
@@ -16,19 +17,37 @@ When = tuple[str, str]
 
 
 def weights_fit(node: Node, copy: Copy, owner: Node, problems: Problems) -> bool:
-    """Nodes with the same weights read as many channels, by operations with the same parameters."""
+    """Whether a node's operations can be those of its owner; adds a problem if not."""
+    how = _difference(node.candidates, node.input, owner.candidates, owner.input)
     if node.between is not None and owner.between is not None:
-        same = alike(node.between, owner.between) and node.read.channels == owner.read.channels
-    else:
-        same = True
-    same &= len(node.candidates) == len(owner.candidates)
-    same &= all(map(alike, node.candidates, owner.candidates))
-    if same and node.input.channels == owner.input.channels:
+        how = how or _difference([node.between], node.read, [owner.between], owner.read)
+    if how is None:
         return True
-    message = f"{node.name} is to have the weights of {owner.name}, but they differ: "
-    message += f"{node.input.channels} and {owner.input.channels} channels in, or their operations"
+    message = f"{node.name} is to have the weights of {owner.name}, but they differ: {how}"
     problems.add(copy.at.at("weights"), message, SHARED)
     return False
+
+
+def _difference(
+    operations: Sequence[Operation], shape: Shape, others: Sequence[Operation], other: Shape
+) -> str | None:
+    """What keeps operations on one shape from being those on another."""
+    if shape.channels != other.channels:
+        return f"{shape.channels} and {other.channels} channels in"
+    if len(operations) != len(others) or not all(map(alike, operations, others)):
+        return "their operations"
+    if any(_frames(one, shape) != _frames(one, other) for one in operations):
+        frames = (
+            f"a clip of {s.frames} frames" if s.frames else "an image" for s in (shape, other)
+        )
+        return " and ".join(frames)
+    return None
+
+
+def _frames(operation: Operation, shape: Shape) -> int | bool | None:
+    """How an operation is made for frames: for a number of them, or to take them one by one."""
+    clip = signature_of(operation.kind).clip is not None
+    return shape.frames if clip else shape.frames is not None
 
 
 def check_adapters(
