@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from importlib import import_module
@@ -86,6 +87,18 @@ def test_what_the_ablations_of_tmics_cost() -> None:
             cost = graph_cost(derive(graph, decided), (128, 128))
             assert f"{cost.parameters:,}" == parameters, row
             assert f"{float(cost.macs) / 1e9:.2f} G" == macs, row
+
+
+@pytest.mark.parametrize("page", ["tmics", "rdmc"])
+def test_the_settings_of_searches(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text().replace("\\\n", "")
+    calls = [
+        line.split("#")[0].split() for line in re.findall(r"^nasrestore search (.+)$", text, re.M)
+    ]
+    assert calls
+    for recipe, *options in calls:
+        settings = [o for flag, o in itertools.pairwise(options) if flag == "--set"]
+        prepare(recipe, overrides_of([s for s in settings if "PATH" not in s]))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ def check_levels(
     owner: dict[str, str] = {}
     names: set[str] = set()
     levels = recipe.levels[phase_name]
+    whole = "levels" not in part.damaged or _all_there(part, levels)
+    timed = part.value is not None and part.damaged.isdisjoint(("epochs", "steps"))
+    before = problems.found
     for i, level in enumerate(levels):
         if level.name in names:
             message = f"two levels are called {level.name!r}"
@@ -49,14 +52,18 @@ def check_levels(
             continue  # the rest of it would be complained of for being the other one's
         names.add(level.name)
         _level(recipe, level, problems)
-        if "levels" not in part.damaged or _all_there(part, levels):
+        if whole:
             _place(level, levels[:i], problems)
-        if part.value is not None and part.damaged.isdisjoint(("epochs", "steps")):
+        if timed:
+            assert part.value is not None
             _level_times(part.value, level, problems)
         _variables(level, space, owner, problems)
         if phase_name == "train" and not set(space.deciding).isdisjoint(owned(level)):
             message = "training has no architecture: it is decided by then"
             problems.add(level.tree.at("variables"), message, "leave the level to the search")
+    if whole and timed and problems.found == before:
+        assert part.value is not None
+        _idle(phase_name, part.value, levels, problems)
 
 
 def _all_there(part: Part[PhaseSpec], levels: Sequence[LevelSpec]) -> bool:
@@ -168,6 +175,28 @@ def _level_times(phase: PhaseSpec, level: LevelSpec, problems: Problems) -> None
         tree = level.schedule.params["after"]
         found = ", ".join(f"{x:g}" for x in after)
         problems.add(tree, f"expected {_rising(phase)}, got {found}")
+
+
+def _idle(
+    phase_name: str, phase: PhaseSpec, levels: Sequence[LevelSpec], problems: Problems
+) -> None:
+    """Some level works at any time: where none does, the run goes on and nothing is learned."""
+    end, unit = (1.0, "of the run") if phase.epochs is None else (phase.epochs, "epochs")
+    idle, last = 0.0, None
+    for level in sorted(levels, key=lambda level: level.start):
+        if level.start > idle:
+            message = f"no level works from {idle:g} to {level.start:g} {unit}"
+            hint = f"start: {idle:g}, or let another level work until then"
+            problems.add(level.tree.at("start"), message, hint)
+        if level.end is None or level.end >= end:
+            return
+        if level.end > idle:
+            idle, last = level.end, level
+    if last is None:
+        return
+    message = f"no level works from {idle:g} to {end:g} {unit}, the end"
+    shorter = "" if phase.epochs is None else f", or {phase_name}.epochs: {idle:g}"
+    problems.add(last.tree.at("end"), message, f"end: null for {last.name!r}{shorter}")
 
 
 def _rising(phase: PhaseSpec) -> str:
