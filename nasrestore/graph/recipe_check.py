@@ -126,7 +126,7 @@ def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> N
             if term.weight == 0:
                 continue  # it is never computed
             if reads_variables(term.loss):
-                _term_variables(term, space, problems)
+                _term_variables(recipe, term, space, problems)
             else:
                 _term_output(term, space, problems)
             if isinstance(term.weight, str):
@@ -136,13 +136,16 @@ def _objectives(recipe: RecipeParts, space: SpaceNames, problems: Problems) -> N
             problems.add(at, "every weight is 0: nothing is left to minimise", key=True)
 
 
-def _term_variables(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
+def _term_variables(
+    recipe: RecipeParts, term: TermSpec, space: SpaceNames, problems: Problems
+) -> None:
     if "output" in (term.tree.value if term.tree.kind == "mapping" else ()):
         message = "this loss reads a parameter group, not an output"
         problems.add(term.tree.at("output"), message, "variables: GROUP")
     at = term.tree.at("variables")
     if space.groups is None:
         return
+    scalars = {scalar.group for scalar in (recipe.hyper or {}).values()}
     for group in groups_read(term, space.deciding):
         if group not in space.groups:
             problems.add(at, f"no parameter group {group!r}", did_you_mean(group, space.groups))
@@ -150,6 +153,9 @@ def _term_variables(term: TermSpec, space: SpaceNames, problems: Problems) -> No
             message = f"{term.loss} reads architecture parameters, and the group {group!r} has none"
             groups = " or ".join(space.deciding)
             problems.add(at, message, f"variables: {groups}; left out, it reads them all")
+        elif group in scalars:
+            message = f"the group {group!r} is of hyper-parameters, which no loss reads"
+            problems.add(at, message, "a group of the space, such as weights")
 
 
 def _term_output(term: TermSpec, space: SpaceNames, problems: Problems) -> None:
