@@ -250,11 +250,22 @@ def test_train_of_a_genotype_makes_a_run_of_its_own(call: Call, genotype_trained
     assert [keys for keys, _ in overrides] == [("train", "steps")]
     del genotype_trained.options["options"]
     assert genotype_trained.options == {
+        "weights": None,
         "out": Path("runs/g"),
         "seed": 3,
         "device": None,
         "overwrite": False,
     }
+
+
+def test_train_starts_from_another_run(
+    call: Call, genotype_trained: Recorder, tmp_path: Path
+) -> None:
+    assert call("train", "--recipe", "rdmc", "--from", tmp_path).status == 0
+    assert genotype_trained.options["weights"] == str(tmp_path)
+    refused = call("train", "--recipe", "rdmc", "--from", tmp_path / "none")
+    assert refused.status == 2
+    assert "--from: expected search, fresh or the folder of a run, got" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_what_each_group_holds_it_by() -> None:
 
 SHARE = "space.nodes.average.with.share=0.7"
 OFF = ("search.levels.average.off=true", "train.levels.average.off=true")
+SHORTER = "train.epochs=160"  # the epochs that the level had to itself go with it
 
 
 def test_the_hint_of_an_empty_level_does_what_it_says() -> None:
@@ -67,13 +68,13 @@ def test_the_hint_of_an_empty_level_does_what_it_says() -> None:
     assert error.path == "search.levels[2].variables" and error.hint is not None
     settings = [part for part in error.hint.split() if "=" in part]
     assert tuple(settings) == OFF
-    recipe = prepare("tmics", overrides_of([SHARE, *settings])).recipe
+    recipe = prepare("tmics", overrides_of([SHARE, *settings, SHORTER])).recipe
     assert [level.name for level in recipe.search.levels] == ["networks", "architecture"]
 
 
 def test_a_level_that_owns_a_full_group_beside_an_empty_one_is_not_refused() -> None:
     together = "search.levels.architecture.variables=[alpha, beta, lambda]"
-    prepare("tmics", overrides_of([SHARE, *OFF, together]))
+    prepare("tmics", overrides_of([SHARE, *OFF, SHORTER, together]))
 
 
 def test_a_space_that_leaves_nothing_to_decide_is_trained_by_the_recipe_that_searched_it() -> None:
