@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ class Photo:
     path: Path
     frames: int | None = None
     size: tuple[int, int] | None = None
+    pan: float | None = None
 
     @property
     def expected(self) -> int:
@@ -37,7 +39,7 @@ class Photo:
 
     def clip(self, seed: Sequence[int]) -> Frames:
         """The photograph's frames at their times."""
-        from nasrestore.data.camera import moved
+        from nasrestore.data.camera import PAN, moved
         from nasrestore.data.images import read_image
 
         assert self.frames is not None
@@ -45,7 +47,8 @@ class Photo:
         height, width = pixels.shape[:2]
         size = self.size or (max(1, round(height * VIEW)), max(1, round(width * VIEW)))
         try:
-            yield from zip(itertools.count(), moved(pixels, self.frames, seed, size))
+            pan = PAN if self.pan is None else self.pan
+            yield from zip(itertools.count(), moved(pixels, self.frames, seed, size, pan))
         except NasRestoreError as error:
             error.message = f"{self.path}: {error.message}"
             raise
@@ -103,6 +106,7 @@ def plan(
     sequences: bool = False,
     clips: int | None = None,
     size: tuple[int, int] | None = None,
+    pan: float | None = None,
     overwrite: bool = False,
 ) -> list[Source]:
     """What is to be made, after all that can be checked by names and headers; nothing is written.
@@ -114,7 +118,9 @@ def plan(
     """
     sources: list[Source] = []
     for given in map(Path, clean):
-        sources.extend(_sources(given, out, sequences, clips, size))
+        sources.extend(
+            _sources(given, out, sequences, partial(Photo, frames=clips, size=size, pan=pan))
+        )
     _check_names(sources)
     if clips is not None and not any(isinstance(source, Photo) for source in sources):
         raise NasRestoreError(
@@ -126,7 +132,7 @@ def plan(
 
 
 def _sources(
-    given: Path, out: Path, sequences: bool, clips: int | None, size: tuple[int, int] | None
+    given: Path, out: Path, sequences: bool, photo: Callable[[str, Path], Photo]
 ) -> Iterator[Source]:
     from nasrestore.data.frames import open_frames
     from nasrestore.data.images import IMAGE_SUFFIXES
@@ -146,13 +152,13 @@ def _sources(
         else:
             for image in images:
                 name = _flat(image.relative_to(given).with_suffix(""))
-                yield Photo(name, image, clips, size)
+                yield photo(name, image)
         for video in videos:
             yield VideoClip(_flat(video.relative_to(given).with_suffix("")), open_video(video))
     elif is_video_name(given):
         yield VideoClip(given.stem, open_video(given))
     elif given.suffix.lower() in IMAGE_SUFFIXES and not sequences:
-        yield Photo(given.stem, given, clips, size)
+        yield photo(given.stem, given)
     elif sequences:
         raise NasRestoreError(
             f"{given} is no folder of frames", hint="leave --sequences out for single photographs"

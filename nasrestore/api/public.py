@@ -209,6 +209,7 @@ def synthesize(
     sequences: bool = False,
     clips: int | None = None,
     size: tuple[int, int] | None = None,
+    pan: float | None = None,
     overwrite: bool = False,
     **rain: Any,
 ) -> Synthesis:
@@ -222,6 +223,7 @@ def synthesize(
         sequences: a folder is a clip; its images are the frames.
         clips: frames of the clips that a moving camera makes of photographs.
         size: height and width of those frames; default: three quarters of the photograph.
+        pan: the fastest of that camera along either axis, pixels a frame; default: 3.
         rain: what is not the preset's, such as ``density=0.3`` or ``direction=(-10, 10)``; also fields
             of :class:`nasrestore.data.rain.RainModel`.
 
@@ -235,6 +237,6 @@ def synthesize(
     given = [Path(clean)] if one else [Path(path) for path in clean]  # type: ignore[arg-type, union-attr]
     auxiliary, falling = room.auxiliary_rain(model), room.rain_model(preset, **rain)
     sources = plan(
-        given, Path(out), sequences=sequences, clips=clips, size=size, overwrite=overwrite
+        given, Path(out), sequences=sequences, clips=clips, size=size, pan=pan, overwrite=overwrite
     )
     return room.synthesize(sources, Path(out), falling, auxiliary=auxiliary, seed=seed)

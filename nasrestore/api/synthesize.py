@@ -222,6 +222,7 @@ def _call(maker: _Maker, sources: Sequence[Source], paths: Mapping[str, str]) ->
         "seed": maker.seed,
         "clips": None if moved is None else moved.frames,
         "size": None if moved is None else moved.size,
+        "pan": None if moved is None else moved.pan,
         "rain": dataclasses.asdict(maker.rain),
         "auxiliary": None if auxiliary is None else dataclasses.asdict(auxiliary),
         "sources": dict(paths),

@@ -207,6 +207,6 @@ def _moved(photographs: Collection[Photograph], recipe: RecipeSpec) -> tuple[Cle
     height, width = (max(side, recipe.data.patch) for side in FRAME_SIZE)
     size = (movement.height or height, movement.width or width)
     return tuple(
-        MovedPhotograph(photograph, movement.length, size, recipe.seed)
+        MovedPhotograph(photograph, movement.length, size, recipe.seed, movement.pan)
         for photograph in photographs
     )

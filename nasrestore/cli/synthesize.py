@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     help_text = "clips of N frames from photographs, seen by a moving camera"
     parser.add_argument("--clips", type=options.whole(1), metavar="N", help=help_text)
     options.add_size(parser, "of those frames; default: three quarters of the photograph")
+    help_text = "fastest of that camera along either axis, pixels a frame; default: 3"
+    parser.add_argument("--pan", type=_speed, metavar="X", help=help_text)
     help_text = "of everything random; default: 0"
     parser.add_argument("--seed", type=options.whole(0), default=0, metavar="N", help=help_text)
     parser.add_argument("--overwrite", action="store_true", help="replace what has the same name")
@@ -64,12 +67,21 @@ def _span(text: str) -> tuple[float, float]:
     return numbers[0], numbers[-1]
 
 
+def _speed(text: str) -> float:
+    """Pixels a frame, within what a recipe's ``data.clip.pan`` may be."""
+    with suppress(ValueError):
+        if 0 <= float(text) <= 100:
+            return float(text)
+    raise ArgumentTypeError(f"expected a number from 0 to 100, got {text!r}")
+
+
 def run(arguments: Namespace) -> int:
     for path in arguments.clean:
         if not path.exists():
             raise NasRestoreError(f"no such file or folder: {path}", hint="check the path")
-    if arguments.size is not None and arguments.clips is None:
-        raise NasRestoreError("--size belongs to --clips", hint="other frames keep their size")
+    for option, why in (("size", "other frames keep their size"), ("pan", "no camera moves else")):
+        if getattr(arguments, option) is not None and arguments.clips is None:
+            raise NasRestoreError(f"--{option} belongs to --clips", hint=why)
     from nasrestore.api.clean_sources import plan
     from nasrestore.api.synthesize import auxiliary_rain, rain_model, synthesize
 
@@ -82,6 +94,7 @@ def run(arguments: Namespace) -> int:
         sequences=arguments.sequences,
         clips=arguments.clips,
         size=arguments.size,
+        pan=arguments.pan,
         overwrite=arguments.overwrite,
     )
     try:

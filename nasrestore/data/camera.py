@@ -10,7 +10,7 @@ import numpy as np
 
 from nasrestore.errors import NasRestoreError
 
-PAN = 3.0  # at most, pixels of the photograph a frame
+PAN = 3.0  # at most, along either axis, pixels of the photograph a frame
 ZOOM = 0.004  # at most, share of the size a frame
 TURN = 0.25  # at most, degrees a frame
 _SWING = (24, 60)  # frames from one turning point of a movement to the next
@@ -34,7 +34,11 @@ class View:
 
 
 def camera_path(
-    photo: tuple[int, int], size: tuple[int, int], frames: int, seed: int | Sequence[int]
+    photo: tuple[int, int],
+    size: tuple[int, int],
+    frames: int,
+    seed: int | Sequence[int],
+    pan: float = PAN,
 ) -> list[View]:
     """A smooth pan, zoom and rotation whose every view lies inside of the photograph.
 
@@ -42,6 +46,8 @@ def camera_path(
         photo: height and width of the photograph.
         size: height and width of the frames.
         seed: of the movement.
+        pan: the fastest along either axis, pixels of the photograph a frame, from 0; slower where a
+            photograph is too small for it.
 
     Raises:
         NasRestoreError: the photograph is smaller than a frame.
@@ -54,13 +60,13 @@ def camera_path(
     generator = np.random.default_rng(seed)
     turn = _swinging(frames, TURN, generator)
     scale = np.exp(_swinging(frames, ZOOM, generator))
-    pan = [_swinging(frames, PAN, generator) for _ in range(2)]
+    ways = [_swinging(frames, pan, generator) for _ in range(2)]
     reach_y, reach_x = _reach(size, turn)
     largest = min(photo[0] / (2 * reach_y.max()), photo[1] / (2 * reach_x.max()), 1.0)
     scale = scale / scale.max() * largest * generator.uniform(_CLOSEST, 1.0)
     place = [
         _inside(way, reach * scale, length, generator)
-        for way, reach, length in zip(pan, (reach_y, reach_x), photo, strict=True)
+        for way, reach, length in zip(ways, (reach_y, reach_x), photo, strict=True)
     ]
     return [
         View(*map(float, values)) for values in zip(place[1], place[0], scale, turn, strict=True)
@@ -68,7 +74,11 @@ def camera_path(
 
 
 def moved(
-    photo: np.ndarray, frames: int, seed: int | Sequence[int], size: tuple[int, int]
+    photo: np.ndarray,
+    frames: int,
+    seed: int | Sequence[int],
+    size: tuple[int, int],
+    pan: float = PAN,
 ) -> Iterator[np.ndarray]:
     """The frames that a moving camera sees of a photograph; a pure function of the arguments.
 
@@ -76,6 +86,7 @@ def moved(
         photo: ``H W C``, uint8 or uint16.
         frames: how many.
         size: their height and width, at most the photograph's.
+        pan: as :func:`camera_path` has it.
 
     Yields:
         ``H W C`` of the photograph's type, sampled by bicubic interpolation.
@@ -83,7 +94,7 @@ def moved(
     Raises:
         NasRestoreError: the photograph is smaller than a frame.
     """
-    path = camera_path(photo.shape[:2], size, frames, seed)
+    path = camera_path(photo.shape[:2], size, frames, seed, pan)
     pixels = photo.astype(np.float32)
     return (_seen(pixels, view, size, photo.dtype) for view in path)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from nasrestore.data.augment import recoloured
 from nasrestore.data.auxiliary_rain import AuxiliaryRain
-from nasrestore.data.camera import moved
+from nasrestore.data.camera import PAN, moved
 from nasrestore.data.clips import (
     Clip,
     ClipPair,
@@ -91,12 +91,14 @@ class MovedPhotograph:
 
     Attributes:
         shape: height and width of the frames.
+        pan: the fastest of the camera, pixels a frame.
     """
 
     photograph: Photograph
     length: int
     shape: tuple[int, int]
     seed: int
+    pan: float = PAN
 
     @property
     def identity(self) -> str:
@@ -120,7 +122,7 @@ class MovedPhotograph:
 def _moved_frames(clip: MovedPhotograph) -> tuple[np.ndarray, ...]:
     """The frames, once for all versions that follow one another in other colours."""
     seeds = _words(clip.seed, clip.identity, 1)
-    return tuple(moved(clip.photograph.load(), clip.length, seeds, clip.shape))
+    return tuple(moved(clip.photograph.load(), clip.length, seeds, clip.shape, clip.pan))
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,9 @@ class ClipSpec(Located):
     width: int | None = entry(
         None, least=8, doc="of such a frame, pixels; default: 256, or a patch that is larger"
     )
+    pan: float = entry(
+        3.0, least=0, most=100, doc="fastest of that camera along either axis, pixels a frame"
+    )
     segment: int | None = entry(
         None,
         least=1,

@@ -156,6 +156,8 @@ def test_results_are_replaced_when_asked_and_inputs_never(call: Call) -> None:
         (["in", "--model", "eq1"], "--model: expected additive or auxiliary, got 'eq1'"),
         (["in", "in/1.png"], "would both be called '1'"),
         (["in", "--size", "8x8"], "--size belongs to --clips"),
+        (["in", "--pan", "5"], "--pan belongs to --clips"),
+        (["in", "--pan", "fast"], "--pan: expected a number from 0 to 100, got 'fast'"),
         (["in", "--sequences", "--clips", "3"], "--clips moves a camera over photographs"),
         (["in/1.png", "--sequences"], "in/1.png is no folder of frames"),
         (["in", "--clips", "3", "--size", "80x80"], "in/1.png: a photograph of 64x48 shows no"),

@@ -43,7 +43,7 @@ def test_clips_and_then_photographs_become_one_set(call: Call) -> None:
     put("photos", "a b")
     assert call("synthesize", "walk", "--sequences", "--out", "out", "--seed", 1).status == 0
     before = Path("out/rain/walk/00002.png").read_bytes()
-    done = call("synthesize", "photos", "--clips", 3, "--size", "16x20", "--out", "out")
+    done = call("synthesize", "photos", "--clips", 3, "--size", "16x20", "--pan", 1, "--out", "out")
     assert done.status == 0 and "clips: 2 of 6 frames" in done.out
     assert [pair.identity for pair in open_clips("out").pairs] == [
         "out/norain/a", "out/norain/b", "out/norain/walk",
@@ -51,7 +51,7 @@ def test_clips_and_then_photographs_become_one_set(call: Call) -> None:
     assert Path("out/rain/walk/00002.png").read_bytes() == before
     first, second = calls()
     assert (first["sources"], first["seed"], first["clips"]) == ({"walk": "walk"}, 1, None)
-    assert (second["clips"], second["size"]) == (3, [16, 20])
+    assert (second["clips"], second["size"], second["pan"]) == (3, [16, 20], 1)
     assert second["sources"] == {"a": "photos/a.png", "b": "photos/b.png"}
     assert first["finished"] is second["finished"] is True
 

@@ -47,6 +47,15 @@ def test_movement_is_slow_smooth_and_there() -> None:
         assert all(0.5 < v.scale <= 1 for v in path)
 
 
+@pytest.mark.parametrize("pan", [0.0, 1.5, 9.0])
+def test_the_pan_is_the_fastest_and_changes_nothing_else(pan: float) -> None:
+    usual, other = (camera_path((900, 900), (120, 160), 20, 3, fast) for fast in (PAN, pan))
+    for before, after, then, now in zip(usual, usual[1:], other, other[1:], strict=False):
+        assert now.x - then.x == pytest.approx((after.x - before.x) * pan / PAN, abs=1e-9)
+        assert now.y - then.y == pytest.approx((after.y - before.y) * pan / PAN, abs=1e-9)
+        assert (now.scale, now.turn) == (after.scale, after.turn)
+
+
 def test_frames_move_by_parts_of_pixels() -> None:
     path = camera_path((400, 500), (120, 160), 30, 1)
     shares = {round(view.x % 1, 1) for view in path}
