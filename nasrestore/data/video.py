@@ -28,6 +28,12 @@ _BT709, _BT601, _UNSPECIFIED = 1, 6, 2  # ITU-T H.273, matrix coefficients
 _MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}  # fmt: skip
 _LIKELY_RATE = Fraction(25)  # where a file says nothing
 
+# libswscale's flags, of which PyAV names all only from 18 on. Without the last three it rounds down and
+# averages chroma over pairs of pixels: 4:2:0 comes back one grey level too dark, at every pass.
+_BICUBIC, _ACCURATE_ROUNDING = 0x4, 0x40000
+_FULL_CHROMA_OUT, _FULL_CHROMA_IN = 0x2000, 0x4000
+EXACT_CONVERSION = _BICUBIC | _ACCURATE_ROUNDING | _FULL_CHROMA_OUT | _FULL_CHROMA_IN
+
 
 class TimedFrame(NamedTuple):
     """One frame: ``H W 3`` uint8, and its time of display in seconds, exact."""
@@ -246,7 +252,9 @@ def _picture(container: Any) -> Any:
 
 
 def _rgb(frame: Any, colour: Colour) -> np.ndarray:
-    converted = frame.reformat(format="rgb24", src_colorspace=colour.swscale)
+    converted = frame.reformat(
+        format="rgb24", src_colorspace=colour.swscale, interpolation=EXACT_CONVERSION
+    )
     pixels: np.ndarray = converted.to_ndarray()
     return pixels
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from nasrestore.data.refused import refused
-from nasrestore.data.video import Colour, Video
+from nasrestore.data.video import EXACT_CONVERSION, Colour, Video
 from nasrestore.errors import NasRestoreError
 
 _MPEG_RANGE = 1  # ITU-T H.273: luma from 16 to 235
@@ -137,7 +137,9 @@ class VideoWriter:
         time = self.frames / self._rate if time is None else time
         frame = av.VideoFrame.from_ndarray(_three_channels(pixels, self.size), format="rgb24")
         frame = frame.reformat(
-            format=self._stream.codec_context.pix_fmt, dst_colorspace=self._colour.swscale
+            format=self._stream.codec_context.pix_fmt,
+            dst_colorspace=self._colour.swscale,
+            interpolation=EXACT_CONVERSION,
         )
         self._last = max(self._last + 1, round(time / self._time_base))
         frame.pts, frame.time_base = self._last, self._time_base
