@@ -16,6 +16,8 @@ from nasrestore.api.phases import Options
 from nasrestore.assemble import clips as assembled
 from nasrestore.cli.main import main
 from nasrestore.data.images import read_image
+from nasrestore.engine.restore import Restorer
+from nasrestore.errors import NasRestoreError
 from nasrestore.metrics.protocol import protocol
 from nasrestore.ops import flow as flow_module
 from nasrestore.runtime.runfolder import RunFolder, read_result
@@ -33,7 +35,8 @@ class Quiet:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    return random_run(tmp_path / "run", evaluate={"protocols": ["tmics", "rgb"]})
+    settings: dict[str, Any] = {"data.clip.length": 6, "evaluate": {"protocols": ["tmics", "rgb"]}}
+    return random_run(tmp_path / "run", **settings)
 
 
 def measured(run: RunFolder, **more: Any) -> tuple[Any, Quiet]:
@@ -73,6 +76,26 @@ def test_the_test_clips_of_the_recipe(run: RunFolder) -> None:
     kept = read_result(RunFolder(run.path.parent / "other"))
     assert kept["psnr_after"] == summary["psnr_after"]
     assert kept["evaluations"][0]["data"] == "moved sample photographs, medium rain"
+
+
+def test_clips_too_short_for_the_protocol_are_named_before_any_is_measured(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = put_pairs(tmp_path / "set", 1, frames=5)
+    put_pairs(tmp_path / "short", 3, frames=4)
+    for part in ("rain", "norain"):
+        for clip in ("01", "02"):
+            (tmp_path / "short" / part / clip).rename(pairs / part / clip)
+
+    def restored(*_: Any) -> None:
+        raise AssertionError("a frame was restored")
+
+    monkeypatch.setattr(Restorer, "unquantised_stream", restored)
+    with pytest.raises(NasRestoreError, match=r"of 01 \(4 frames\), 02 \(4 frames\)\n"):
+        measured(run, rainy=pairs / "rain", clean=pairs / "norain")
+    short = random_run(tmp_path / "other")  # clips of 4 frames
+    with pytest.raises(NasRestoreError, match=r"nothing of .*\(4 frames\), .*\(4 frames\)"):
+        measured(short, protocols=["rgb", "tmics"])
 
 
 class Still:

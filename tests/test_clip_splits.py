@@ -150,6 +150,30 @@ def test_what_does_not_fit_the_space_is_refused(values: dict[str, object], messa
     assert message in str(error.value)
 
 
+TMICS = {"protocols": ["rgb", "tmics"]}
+
+
+def test_clips_of_photographs_are_long_enough_for_the_protocols(pairs: Path) -> None:
+    message = "test clips of 4 frames, of which protocol 'tmics' counts none"
+    moved: tuple[dict[str, object], ...] = (
+        {},
+        {"data.root": str(pairs), "data.layout": "photographs"},
+        {"data.test_root": str(pairs), "data.test_layout": "photographs"},
+    )
+    for values in moved:
+        with pytest.raises(SpecError, match=message) as error:
+            prepared(**values, evaluate=TMICS)
+        assert error.value.path == "data.clip.length" and "at least 5" in str(error.value)
+    apart: tuple[dict[str, object], ...] = (
+        {"data.clip.length": 5},
+        {"data.test": 0},
+        {"data.test_root": str(pairs)},
+        {"data.root": str(pairs)},
+    )
+    for values in apart:
+        prepared(**values, evaluate=TMICS)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

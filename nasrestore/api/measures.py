@@ -45,7 +45,7 @@ def measure(
     """Restores and measures an ``ImageSet`` or, where the network reads clips, a ``ClipSet``.
 
     Raises:
-        NasRestoreError: images too small for LPIPS; as the engine's ``evaluate_pairs`` and
+        NasRestoreError: images too small for LPIPS; clips too short for a protocol; as the engine's ``evaluate_pairs`` and
             ``evaluate_sequences``.
     """
     spec = opened.prepared.recipe.evaluate
@@ -58,6 +58,10 @@ def measure(
         check_sizes(sizes)
     if model.frames is None:
         return _measure_images(model, images, protocols, limit, perception, options)
+    from nasrestore.engine.evaluate_sequences import check_lengths
+
+    lengths = itertools.islice(zip(names, images.lengths, strict=True), limit)
+    check_lengths(lengths, protocols)
     smallest = min(min(size) for _, size in sizes)
     steadiness = _steadiness(opened, model, smallest, perception is not None, options)
     return _measure_clips(model, images, protocols, limit, perception, steadiness, options)

@@ -16,7 +16,7 @@ from nasrestore.data.frames import FrameFolder
 from nasrestore.engine.evaluate import chosen_protocols, measured, rows_of
 from nasrestore.engine.evaluation import Evaluation, Row
 from nasrestore.engine.perception import Perception, check_sizes
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, few
 from nasrestore.metrics.protocol import Protocol
 
 RestoreStream = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -34,6 +34,38 @@ class WholeClip(Shape):
     def clean(self) -> Iterable[np.ndarray]: ...
     @property
     def length(self) -> int: ...
+
+
+NAMED_CLIPS = 20  # in one message
+
+
+def check_lengths(lengths: Iterable[tuple[str, int]], protocols: Sequence[str]) -> None:
+    """Whether every clip has frames that count, under every protocol: known before any is measured.
+
+    Args:
+        lengths: each clip's name and number of frames.
+        protocols: names of protocols.
+
+    Raises:
+        NasRestoreError: an unknown protocol; clips that are too short, all in one message.
+    """
+    clips, found = list(lengths), []
+    for protocol in chosen_protocols(protocols):
+        ends = protocol.skip_ends
+        short = [
+            f"{name} ({length} frame{'s' * (length != 1)})"
+            for name, length in clips
+            if length <= 2 * ends
+        ]
+        if short:
+            found.append(
+                f"protocol {protocol.name!r} leaves out {ends} frames at either end, which leaves "
+                f"nothing of {few(short, NAMED_CLIPS)}"
+            )
+    if found:
+        raise NasRestoreError(
+            "\n  ".join(found), hint="leave such clips out, or choose another protocol (--protocol)"
+        )
 
 
 def evaluate_sequences(
@@ -56,8 +88,8 @@ def evaluate_sequences(
         perception: measures LPIPS of the frames that count, and tLPIPS of pairs whose both do.
 
     Raises:
-        NasRestoreError: an unknown protocol; no clip; a clip too short for a protocol, or of other
-            sizes or lengths, named.
+        NasRestoreError: an unknown protocol; no clip; a clip too short for a protocol (where it is
+            reached; :func:`check_lengths` says it of all before), or of other sizes or lengths, named.
     """
     chosen = chosen_protocols(protocols)
     rows: list[Row] = []
@@ -86,8 +118,8 @@ def evaluate_sequence_folders(
         perception: as for :func:`evaluate_sequences`.
 
     Raises:
-        NasRestoreError: folders without clips; clips without partner, of other sizes or lengths,
-            named; what cannot be read; an unknown protocol.
+        NasRestoreError: folders without clips; clips without partner, of other sizes or lengths, or
+            too short for a protocol, named; what cannot be read; an unknown protocol.
     """
     chosen = chosen_protocols(protocols)
     pairs = open_clip_folders(restored_dir, clean_dir).pairs
@@ -95,9 +127,11 @@ def evaluate_sequence_folders(
     rainies = {pair.identity: pair.rainy for pair in given}
     if perception is not None:
         check_sizes((pair.name, pair.rainy.size) for pair in pairs)
+    lengths = {pair.name: _length(pair.clean) for pair in pairs}
+    check_lengths(lengths.items(), protocols)
     rows: list[Row] = []
     for pair in pairs:
-        measuring = _ClipRows(pair.name, _length(pair.clean), chosen, perception)
+        measuring = _ClipRows(pair.name, lengths[pair.name], chosen, perception)
         streams = [frames_of(clip) for clip in (pair.rainy, pair.clean)]
         streams += [frames_of(rainies[pair.identity])] if rainies else []
         for number, frames in enumerate(_in_step(pair.name, *streams)):
@@ -113,7 +147,8 @@ class _ClipRows:
         self, clip: str, length: int, protocols: Sequence[Protocol], perception: Perception | None
     ) -> None:
         self.clip, self.protocols, self.perception = clip, protocols, perception
-        self.counted = {p.name: _frames(clip, p, length) for p in protocols}
+        check_lengths([(clip, length)], [p.name for p in protocols])
+        self.counted = {p.name: p.frames(length) for p in protocols}
 
     def frame(
         self, number: int, rainy: np.ndarray | None, restored: np.ndarray | None, clean: np.ndarray
@@ -172,14 +207,6 @@ def _in_step(name: str, *streams: Iterable[np.ndarray]) -> Iterator[tuple[np.nda
                 hint="all need the same frames",
             )
         yield found
-
-
-def _frames(name: str, protocol: Protocol, length: int) -> range:
-    try:
-        return protocol.frames(length)
-    except NasRestoreError as error:
-        error.message = f"{name}: {error.message}"
-        raise
 
 
 def _length(clip: Clip) -> int:

@@ -17,6 +17,7 @@ from nasrestore.graph.catalog_search import (
 from nasrestore.graph.signature import (
     Layer,
     LossSignature,
+    MetricSignature,
     OperationSignature,
     Parameter,
     Params,
@@ -232,8 +233,8 @@ METRICS: dict[str, Signature] = {
     "basicsr": Signature("MATLAB luma as float, result rounded"),
     "prenet": Signature("MATLAB luma as float, result floored, SSIM pooled"),
     "restormer": Signature("MATLAB luma rounded to 8 bits, result rounded"),
-    "tmics": Signature(
-        "MATLAB luma as float, result rounded, SSIM pooled; clips without their ends"
+    "tmics": MetricSignature(
+        "MATLAB luma as float, result rounded, SSIM pooled; clips without their ends", skip_ends=2
     ),
 }
 

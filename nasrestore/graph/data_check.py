@@ -6,12 +6,15 @@ import nasrestore.graph.catalog  # noqa: F401  declares the built-in names
 from nasrestore import registry
 from nasrestore.graph.catalog_clips import CLIP_DATASETS, EITHER
 from nasrestore.graph.ir import SearchGraph
+from nasrestore.graph.signature import MetricSignature
 from nasrestore.graph.values import Problems
 from nasrestore.spec.data import DataSpec
+from nasrestore.spec.recipe import RecipeSpec
 
 
-def check_data(data: DataSpec, graph: SearchGraph, problems: Problems) -> None:
-    """Adds what the space cannot read, and what it would not."""
+def check_data(recipe: RecipeSpec, graph: SearchGraph, problems: Problems) -> None:
+    """Adds what the space cannot read, and what it would not; and what could not be measured."""
+    data = recipe.data
     at = data.tree
     reads_clips = graph.frames is not None
     for key in ("layout", "test_layout"):
@@ -29,6 +32,7 @@ def check_data(data: DataSpec, graph: SearchGraph, problems: Problems) -> None:
             )
     _check_movement(data, graph, problems)
     _check_segments(data, graph, problems)
+    _check_protocols(recipe, graph, problems)
     if data.flow.model != "none" and not graph.flows:
         problems.add(
             data.flow.tree.at("model"),
@@ -88,3 +92,31 @@ def _check_segments(data: DataSpec, graph: SearchGraph, problems: Problems) -> N
             "segments of one clip show one scene, and would be in training and in validation",
             "data.overlap: accepted says that this is meant, beside every figure",
         )
+
+
+def _check_protocols(recipe: RecipeSpec, graph: SearchGraph, problems: Problems) -> None:
+    """Whether test clips that are made of photographs have frames that the protocols count."""
+    evaluate, clip = recipe.evaluate, recipe.data.clip
+    if evaluate is None or graph.frames is None or not _tests_moved_photographs(recipe.data):
+        return
+    for name in evaluate.protocols:
+        signature = registry.metric.signature(name)
+        ends = signature.skip_ends if isinstance(signature, MetricSignature) else 0
+        if clip.length <= 2 * ends:
+            problems.add(
+                clip.tree.at("length"),
+                f"test clips of {clip.length} frame{'s' * (clip.length != 1)}, of which protocol "
+                f"{name!r} counts none: it leaves out {ends} at either end",
+                f"at least {2 * ends + 1}, or other evaluate.protocols",
+            )
+
+
+def _tests_moved_photographs(data: DataSpec) -> bool:
+    """Whether a camera makes the test clips, of photographs."""
+    if data.test_rainy is not None:
+        return False
+    if data.test_root is not None:
+        return data.test_layout == "photographs"
+    if data.rainy is not None or data.test == 0:
+        return False
+    return data.root is None or data.layout == "photographs"

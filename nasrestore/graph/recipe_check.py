@@ -42,7 +42,7 @@ def check_recipe(recipe: RecipeSpec, graph: SearchGraph) -> None:
     problems = Problems()
     check_dependence(recipe, graph, problems)
     check_learnable(recipe, graph, problems)
-    check_data(recipe.data, graph, problems)
+    check_data(recipe, graph, problems)
     raise_all(problems.errors)
 
 

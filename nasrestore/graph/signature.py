@@ -297,3 +297,14 @@ class LossSignature(Signature):
     """
 
     reads: Literal["output", "variables", "architecture"] = "output"
+
+
+@dataclass(frozen=True)
+class MetricSignature(Signature):
+    """A protocol of measuring.
+
+    Args:
+        skip_ends: frames of a clip that it leaves out at either end.
+    """
+
+    skip_ends: int = 0

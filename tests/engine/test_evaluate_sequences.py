@@ -15,7 +15,11 @@ from torch import Tensor, nn
 
 from nasrestore.data.images import write_image
 from nasrestore.engine.evaluate import evaluate_folders
-from nasrestore.engine.evaluate_sequences import evaluate_sequence_folders, evaluate_sequences
+from nasrestore.engine.evaluate_sequences import (
+    check_lengths,
+    evaluate_sequence_folders,
+    evaluate_sequences,
+)
 from nasrestore.engine.restore import Restorer
 from nasrestore.errors import NasRestoreError
 
@@ -77,8 +81,19 @@ def test_the_protocol_says_which_frames_count() -> None:
     assert summary["psnr_before"] == pytest.approx(expected, abs=1e-6)
     assert evaluation.summary("rgb")["images"] == 7
     assert evaluation.protocols == ("tmics", "rgb")  # as asked, although rgb has the first row
-    with pytest.raises(NasRestoreError, match=r"a: protocol 'tmics' leaves out 2 frames"):
+    with pytest.raises(NasRestoreError, match=r"'tmics' leaves out 2 frames .* of a \(4 frames\)"):
         evaluate_sequences(halved, [off_by([1, 2, 3, 4])], ["tmics"])
+
+
+def test_all_clips_that_are_too_short_are_named_at_once() -> None:
+    check_lengths([("a", 5), ("b", 6)], ["rgb", "tmics"])
+    lengths = [("a", 4), ("b", 5), ("c", 1)]
+    check_lengths(lengths, ["rgb", "prenet"])
+    with pytest.raises(
+        NasRestoreError, match=r"nothing of a \(4 frames\), c \(1 frame\)\n"
+    ) as error:
+        check_lengths(lengths, ["rgb", "tmics"])
+    assert error.value.hint is not None and "--protocol" in error.value.hint
 
 
 class Mean(nn.Module):
@@ -154,7 +169,9 @@ def write(root: Path, clips: dict[str, list[int]]) -> Path:
     return root
 
 
-def test_folders_of_sequences_give_what_streams_give(tmp_path: Path) -> None:
+def test_folders_of_sequences_give_what_streams_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clean = write(tmp_path / "clean", {"x": [100] * 5, "y": [100]})
     rainy = write(tmp_path / "rainy", {"x": [110, 120, 130, 140, 150], "y": [104]})
     restored = write(tmp_path / "restored", {"x": [105, 110, 115, 120, 125], "y": [102]})
@@ -167,8 +184,10 @@ def test_folders_of_sequences_give_what_streams_give(tmp_path: Path) -> None:
     as_images = evaluate_folders(restored, clean, ["rgb"], rainy).summary("rgb")
     assert "sequences" not in as_images and as_images["images"] == 6
     assert as_images["psnr_after"] != evaluation.summary("rgb")["psnr_after"]
-    with pytest.raises(NasRestoreError, match=r"y: protocol 'tmics'"):
-        evaluate_sequence_folders(restored, clean, ["tmics"])
+    with monkeypatch.context() as patched:  # lengths are looked at before any frame is read
+        patched.delattr("nasrestore.engine.evaluate_sequences.frames_of")
+        with pytest.raises(NasRestoreError, match=r"protocol 'tmics' .* nothing of y \(1 frame\)"):
+            evaluate_sequence_folders(restored, clean, ["tmics"])
     (restored / "x/0003.png").unlink()
     with pytest.raises(NasRestoreError, match="1 frame missing"):
         evaluate_sequence_folders(restored, clean, ["rgb"])

@@ -208,6 +208,8 @@ def test_parameters_and_defaults_are_the_constructors(
 
 def test_metrics_are_the_protocols() -> None:
     assert set(catalog.METRICS) == set(PROTOCOLS)
+    for name, signature in catalog.METRICS.items():
+        assert getattr(signature, "skip_ends", 0) == PROTOCOLS[name].skip_ends
 
 
 def test_data_sets_are_the_layouts() -> None:
