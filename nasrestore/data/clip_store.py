@@ -1,4 +1,8 @@
-"""Frames kept in memory, or in files that are mapped into it and go with the last that reads them."""
+"""Frames kept in memory, or in files that are mapped into it and go with the last that reads them.
+
+A file has no name any more once it is mapped, where the system allows that (POSIX): its room is free as
+soon as nothing maps it, however the process ends.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +32,8 @@ class ClipStore:
     Args:
         device: of clips in memory.
         on_disk: keep them in a temporary folder, which is removed at the end; its place is what
-            ``TMPDIR`` names.
+            ``TMPDIR`` names. A killed process leaves it with the file that was being written, if any;
+            on Windows with all.
 
     Raises:
         StoreError: no temporary folder can be made.
@@ -62,6 +68,21 @@ class ClipStore:
         assert self.folder is not None
         self._count += 1
         path = self.folder / f"{self._count:06}.raw"
+        try:
+            shape, dtype = self._write(path, frames)
+            mapped = torch.from_file(
+                str(path), shared=False, size=math.prod(shape), dtype=_TYPES[dtype]
+            )
+        finally:
+            with suppress(
+                OSError
+            ):  # Windows keeps the names of mapped files, until the folder goes
+                path.unlink()
+        return mapped.view(shape)
+
+    def _write(self, path: Path, frames: Iterable[np.ndarray]) -> tuple[tuple[int, ...], str]:
+        """Puts frames into a file, one after the other; the shape of all, and their type."""
+        assert self.folder is not None
         shape: tuple[int, ...] | None = None
         length, dtype = 0, "uint8"
         try:
@@ -75,11 +96,7 @@ class ClipStore:
             raise _no_room(self.folder, error) from error
         if shape is None:
             raise ValueError("a clip has at least one frame")
-        whole = (length, *shape)
-        mapped = torch.from_file(
-            str(path), shared=False, size=math.prod(whole), dtype=_TYPES[dtype]
-        )
-        return mapped.view(whole)
+        return (length, *shape), dtype
 
 
 def _no_room(folder: Path, error: OSError) -> StoreError:
