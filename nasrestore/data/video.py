@@ -25,6 +25,7 @@ VIDEO_SUFFIXES = frozenset(
 HIGH_DEFINITION = 720  # lines from which on players take untagged video for BT.709
 
 _BT709, _BT601, _UNSPECIFIED = 1, 6, 2  # ITU-T H.273, matrix coefficients
+_FULL_RANGE = 2  # luma from 0 to 255
 _MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}  # fmt: skip
 _LIKELY_RATE = Fraction(25)  # where a file says nothing
 
@@ -252,8 +253,14 @@ def _picture(container: Any) -> Any:
 
 
 def _rgb(frame: Any, colour: Colour) -> np.ndarray:
+    # PyAV 15 looks at matrix and range only where those of source and target are said to differ
+    full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
     converted = frame.reformat(
-        format="rgb24", src_colorspace=colour.swscale, interpolation=EXACT_CONVERSION
+        format="rgb24",
+        src_colorspace=colour.swscale,
+        dst_colorspace="DEFAULT",
+        interpolation=EXACT_CONVERSION,
+        **({"src_color_range": "JPEG"} if full else {}),
     )
     pixels: np.ndarray = converted.to_ndarray()
     return pixels
