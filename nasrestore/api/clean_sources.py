@@ -92,7 +92,7 @@ class VideoClip:
 
     def clip(self, seed: Sequence[int]) -> Frames:
         """Its frames at their times, in mean distances between frames."""
-        for pixels, time in self.video:
+        for pixels, time, _ in self.video:
             yield float(time * self.video.rate), pixels
 
 

@@ -173,8 +173,8 @@ def frames_of(clip: Clip) -> Iterator[np.ndarray]:
         for image in clip:
             yield with_channels(to_eight_bit(image.pixels), 3)
     else:
-        for pixels, _ in clip:
-            yield pixels
+        for frame in clip:
+            yield frame.pixels
 
 
 def clips_below(root: Path) -> dict[str, Path]:

@@ -37,10 +37,15 @@ EXACT_CONVERSION = _BICUBIC | _ACCURATE_ROUNDING | _FULL_CHROMA_OUT | _FULL_CHRO
 
 
 class TimedFrame(NamedTuple):
-    """One frame: ``H W 3`` uint8, and its time of display in seconds, exact."""
+    """One frame: ``H W 3`` uint8, its time of display in seconds, exact, and for how long.
+
+    The duration is what the file says, which matters for the last frame: the others are shown until the
+    next one. Where it says nothing it is one frame of the average rate.
+    """
 
     pixels: np.ndarray
     time: Fraction
+    duration: Fraction
 
 
 class VideoCut(NasRestoreError):
@@ -136,27 +141,34 @@ class Video:
         import av
 
         count, end, longest = 0, Fraction(0), 1 / self.rate
+        last: TimedFrame | None = None
+        found = None
         with _opened(self.path) as container:
             stream = _picture(container)
-            frames = container.decode(stream)
-            while True:
+            frames = _decoded(container, stream, self.rate)
+            while found is None:
                 try:
-                    frame = next(frames, None)
+                    frame, duration = next(frames, (None, Fraction(0)))
                 except (av.error.FFmpegError, ValueError) as error:
-                    raise self._cut(count, end, _reason(error)) from error
+                    found = _reason(error)
+                    break
                 if frame is None:
+                    found = _missing(container, stream, count, end, longest)
                     break
                 pixels = self.orientation.upright(_rgb(frame, self.colour))
                 if pixels.shape[:2] != self.size:
                     found = f"its size changes to {pixels.shape[1]}x{pixels.shape[0]}"
-                    raise self._cut(count, end, found)
+                    break
                 time = end if frame.pts is None else frame.pts * Fraction(frame.time_base)
                 longest = max(longest, time - end + 1 / self.rate if count else longest)
-                count, end = count + 1, time + _duration(frame, self.rate)
-                yield TimedFrame(pixels, time)
-            missing = _missing(container, stream, end, longest)
-        if missing:
-            raise self._cut(count, end, missing)
+                if last is not None:
+                    yield last
+                last = TimedFrame(pixels, time, duration)
+                count, end = count + 1, max(end, time + last.duration)
+            if last is not None:
+                yield last if found else _held(last, container, stream)
+        if found:
+            raise self._cut(count, end, found)
 
     def _cut(self, frames: int, time: Fraction, reason: str) -> VideoCut:
         at = f"after frame {frames} ({clock(time)})" if frames else "at its first frame"
@@ -277,9 +289,27 @@ def _orientation(frame: Any) -> Orientation:
     return Orientation(True, left_right=c < 0, top_down=b < 0)
 
 
-def _duration(frame: Any, rate: Fraction) -> Fraction:
-    ticks = getattr(frame, "duration", 0) or 0
-    return ticks * Fraction(frame.time_base) if ticks > 0 else 1 / rate
+def _decoded(container: Any, stream: Any, rate: Fraction) -> Iterator[tuple[Any, Fraction]]:
+    """Frames, and how long each is shown by its packet (PyAV 15 does not say it of frames)."""
+    ticks: dict[int, int] = {}
+    for packet in container.demux(stream):
+        if packet.pts is not None and packet.duration:
+            ticks[packet.pts] = packet.duration
+        for frame in packet.decode():
+            shown = ticks.pop(frame.pts, 0) * Fraction(stream.time_base)
+            yield frame, shown if shown > 0 else 1 / rate
+
+
+def _held(last: TimedFrame, container: Any, stream: Any) -> TimedFrame:
+    """The last frame, shown until the end of its track.
+
+    MP4 knows of a frame only how long after it the next is decoded, and that is another one than the
+    next to be shown where frames are reordered.
+    """
+    promised = _promised_end(container, stream)
+    if "mp4" not in container.format.name or promised is None or promised <= last.time:
+        return last
+    return last._replace(duration=promised - last.time)
 
 
 def _seconds(container: Any, stream: Any) -> Fraction | None:
@@ -302,15 +332,25 @@ def _seconds(container: Any, stream: Any) -> Fraction | None:
     return None
 
 
-def _missing(container: Any, stream: Any, end: Fraction, longest: Fraction) -> str | None:
+def _missing(
+    container: Any, stream: Any, count: int, end: Fraction, longest: Fraction
+) -> str | None:
     """What lacks at the end: FFmpeg takes a file that was cut off for one that ends there."""
+    if count == stream.frames:
+        return None
+    promised = _promised_end(container, stream)
+    if promised is not None and promised - end > longest * 3 / 2:
+        return f"its header promises {clock(promised)}"
+    return None
+
+
+def _promised_end(container: Any, stream: Any) -> Fraction | None:
+    """When the picture ends by the file's header, seconds."""
     seconds = _seconds(container, stream)
     start = Fraction(0)
     if stream.duration and stream.start_time is not None:
         start = stream.start_time * Fraction(stream.time_base)
-    if seconds is not None and start + seconds - end > longest * 3 / 2:
-        return f"its header promises {clock(start + seconds)}"
-    return None
+    return None if seconds is None else start + seconds
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -106,7 +106,11 @@ class VideoWriter:
         self._rate = rate
         frame = (1 / rate).limit_denominator(_MPEG4_DENOMINATOR)
         self._time_base = frame if kind.steady or time_base is None else time_base
-        self._last = -(2**62)
+        self._steady, self._by_decoding = kind.steady, kind.container in ("mp4", "mov")
+        self._waiting: Any = None  # the frame given last: only the next tells how long it is shown
+        self._shown = 1 / rate
+        self._ticks: dict[int, int] = {}  # by their times, how long frames in the encoder are shown
+        self._start: tuple[int, int] | None = None  # of the first packet: when shown, when decoded
         self._colour = (Colour() if like is None else like.colour).resolved(size[0])
         self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         self._sound: _Sound | None = None
@@ -121,12 +125,15 @@ class VideoWriter:
         """A writer for the restored frames of a video."""
         return cls(path, video.size, video.rate, time_base=video.time_base, like=video)
 
-    def write(self, pixels: np.ndarray, time: Fraction | None = None) -> None:
+    def write(
+        self, pixels: np.ndarray, time: Fraction | None = None, duration: Fraction | None = None
+    ) -> None:
         """Appends a frame.
 
         Args:
             pixels: ``H W 3`` uint8; ``H W 1`` and ``H W`` are grey.
             time: of its display, seconds, later than the frame before; default: by the rate.
+            duration: for how long it is shown if it is the last, seconds; default: by the rate.
 
         Raises:
             NasRestoreError: the disk refuses.
@@ -141,13 +148,15 @@ class VideoWriter:
             dst_colorspace=self._colour.swscale,
             interpolation=EXACT_CONVERSION,
         )
-        self._last = max(self._last + 1, round(time / self._time_base))
-        frame.pts, frame.time_base = self._last, self._time_base
+        frame.pts, frame.time_base = round(time / self._time_base), self._time_base
+        if self._waiting is not None:
+            frame.pts = max(self._waiting.pts + 1, frame.pts)
         with self._writing():
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
+            self._encode_waiting(frame.pts)
             if self._sound is not None:
-                self._sound.copy_until(self._last * self._time_base)
+                self._sound.copy_until(frame.pts * self._time_base)
+        self._waiting = frame
+        self._shown = 1 / self._rate if duration is None else duration
         self.frames += 1
 
     def finish(self, *, whole: bool = True) -> None:
@@ -157,14 +166,41 @@ class VideoWriter:
             whole: the video ends here, so all its sound goes in; else up to the last frame's end.
         """
         with self._writing():
+            end = self._waiting.pts + max(1, round(self._shown / self._time_base))
             if self._sound is not None:
-                end = self._last * self._time_base + 1 / self._rate
-                self._sound.copy_until(None if whole else end)
+                self._sound.copy_until(None if whole else end * self._time_base)
                 self._sound.close()
-            for packet in self._stream.encode(None):
-                self._container.mux(packet)
+            self._encode_waiting(end)
+            packets = self._stream.encode(None)
+            self._mux(packets, self._least(end, packets))
             self._container.close()
             os.replace(self._part, self.path)
+
+    def _encode_waiting(self, end: int) -> None:
+        """The frame that waits is shown until ``end``, in units of time."""
+        if self._waiting is not None:
+            self._ticks[self._waiting.pts] = end - self._waiting.pts
+            self._mux(self._stream.encode(self._waiting))
+
+    def _mux(self, packets: Sequence[Any], least: int = 1) -> None:
+        """Writes packets with how long their frames are shown; the last of them ``least`` or more."""
+        for packet in packets:
+            self._start = self._start or (packet.pts, packet.dts)
+            ticks = self._ticks.pop(packet.pts, 1)
+            if not self._steady:
+                packet.duration = max(ticks, least) if packet is packets[-1] else ticks
+            self._container.mux(packet)
+
+    def _least(self, end: int, packets: Sequence[Any]) -> int:
+        """How long the packet that is decoded last counts at least, for a track to reach ``end``.
+
+        MP4 has the ways from packet to packet in the order of decoding, and the last one's duration:
+        where frames are reordered, their sum is not the time that they are shown.
+        """
+        if not self._by_decoding or not packets:
+            return 1
+        shown, decoded = self._start or (packets[0].pts, packets[0].dts)
+        return int((end - shown) - (packets[-1].dts - decoded))
 
     def discard(self) -> None:
         """Leaves no file."""

@@ -181,13 +181,13 @@ def _restore_frames(restorer: RestoresStreams, job: FramesJob, tick: Callable[[]
 
 
 def _restore_video(restorer: RestoresStreams, job: VideoJob, tick: Callable[[], None]) -> int:
-    times: deque[Fraction] = deque()  # of frames that were read and are not restored yet
+    times: deque[tuple[Fraction, Fraction]] = deque()  # and durations, of frames not restored yet
     cut: list[VideoCut] = []
 
     def read() -> Iterator[np.ndarray]:
         try:
-            for pixels, at in job.video:
-                times.append(at)
+            for pixels, at, shown in job.video:
+                times.append((at, shown))
                 yield pixels
         except VideoCut as error:  # the frames before it are restored to the last
             cut.append(error)
@@ -197,7 +197,7 @@ def _restore_video(restorer: RestoresStreams, job: VideoJob, tick: Callable[[], 
     try:
         with _writing(job) as write:
             for pixels in restored:
-                write(pixels, times.popleft())
+                write(pixels, *times.popleft())
                 count += 1
                 tick()
             if cut:
@@ -208,11 +208,11 @@ def _restore_video(restorer: RestoresStreams, job: VideoJob, tick: Callable[[], 
 
 
 @contextmanager
-def _writing(job: VideoJob) -> Iterator[Callable[[np.ndarray, Fraction], None]]:
-    """Writes frames with their times, to a video or as images."""
+def _writing(job: VideoJob) -> Iterator[Callable[[np.ndarray, Fraction, Fraction], None]]:
+    """Writes frames with their times and durations, to a video or as images."""
     if job.as_frames:
         folder = FrameWriter(job.target)
-        yield lambda pixels, at: folder.write(pixels)
+        yield lambda pixels, at, shown: folder.write(pixels)
     else:
         with VideoWriter.like(job.target, job.video) as video:
             yield video.write

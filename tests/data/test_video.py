@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,8 +24,8 @@ def copied(source: Path, target: Path) -> Path:
     """A video's frames written to another file."""
     video = open_video(source)
     with VideoWriter.like(target, video) as writer:
-        for pixels, time in video:
-            writer.write(pixels, time)
+        for frame in video:
+            writer.write(*frame)
     return target
 
 
@@ -63,6 +65,60 @@ def test_uneven_times_are_kept(tmp_path: Path, suffix: str) -> None:
     source = make_video(tmp_path / f"a{suffix}", UNEVEN)
     times = [frame.time for frame in open_video(copied(source, tmp_path / f"b{suffix}"))]
     assert times == [Fraction(time, 25) for time in UNEVEN]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize(
+    ("times", "held"),
+    [
+        ([0, 1, 2], 4),
+        (range(12), 4),
+        ([0, 1, 2, 10], 4),
+        ([3, 4, 4.2, 4.4, 9], 4),
+        ([0, 5, 6, 7, 8], 1),
+        ([0, 5, 5.5, 6, 6.5, 7, 7.5, 8], 0.5),
+    ],
+)
+def test_the_last_frame_is_held_as_long_as_it_was(
+    tmp_path: Path, suffix: str, times: Sequence[float], held: float
+) -> None:
+    seconds = [Fraction(time).limit_denominator(10) for time in times]
+    first = tmp_path / f"a{suffix}"
+    with VideoWriter(first, SIZE, Fraction(1), time_base=Fraction(1, 1000)) as writer:
+        for number, time in enumerate(seconds):
+            writer.write(frame_pixels(number), time, Fraction(held))
+    for name in ("a", "b", "c"):  # and over passes
+        video = open_video(tmp_path / f"{name}{suffix}")
+        frames = list(video)
+        assert [frame.time for frame in frames] == seconds
+        assert frames[-1].duration == held
+        with av.open(str(video.path)) as container:
+            assert (
+                container.duration == (seconds[-1] + Fraction(held) - _shift(container)) * 1_000_000
+            )
+        copied(video.path, tmp_path / f"{chr(ord(name) + 1)}{suffix}")
+
+
+def _shift(container: Any) -> Fraction:
+    """What a container's duration leaves out before the first frame."""
+    matroska = "matroska" in container.format.name
+    return Fraction(0) if matroska else Fraction(container.start_time, 1_000_000)
+
+
+def test_the_last_frame_of_another_program_is_held(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width = SIZE
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(frame_pixels(number), format="rgb24")
+            frame.pts, frame.time_base = number * 25, Fraction(1, 25)
+            for packet in stream.encode(frame):
+                packet.duration = 100 if number == 2 else 25
+                container.mux(packet)
+    video = open_video(tmp_path / "a.mp4")
+    assert [(f.time, f.duration) for f in video] == [(0, 1), (1, 1), (2, 4)]
+    with av.open(str(copied(video.path, tmp_path / "b.mp4"))) as container:
+        assert container.duration == 6_000_000
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
@@ -142,10 +198,10 @@ def test_an_interrupted_video_is_playable_and_one_without_frames_is_not_there(
             pytest.raises(KeyboardInterrupt),
             VideoWriter.like(tmp_path / name, video) as writer,
         ):
-            for number, (pixels, time) in enumerate(video):
+            for number, frame in enumerate(video):
                 if number == stop:
                     raise KeyboardInterrupt
-                writer.write(pixels, time)
+                writer.write(*frame)
     assert len(list(open_video(tmp_path / "b.mp4"))) == 7
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
 
@@ -197,9 +253,9 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
         tracemalloc.start()
         video = open_video(source)
         with VideoWriter.like(tmp_path / "b.mkv", video) as writer:
-            for number, (pixels, time) in enumerate(video):
+            for number, frame in enumerate(video):
                 if number < frames:
-                    writer.write(pixels, time)
+                    writer.write(*frame)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 20 * SIZE[0] * SIZE[1] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 import nasrestore as nr
 from nasrestore.data.video import open_video
+from nasrestore.data.video_writer import VideoWriter
 from nasrestore.engine.model import RestorationModel
 from nasrestore.errors import NasRestoreError
 
@@ -61,6 +63,14 @@ def test_a_video_is_restored_into_another(tmp_path: Path, frames: int | None) ->
     assert model.restore_video(source, target, overwrite=True).frames == 6
     with pytest.raises(NasRestoreError, match="never overwritten"):
         model.restore_video(source, source, overwrite=True)
+
+
+def test_a_restored_video_shows_its_last_frame_as_long(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", (48, 64), Fraction(1)) as writer:
+        for number in range(3):
+            writer.write(np.full((48, 64, 3), 60 * number, np.uint8), duration=Fraction(4))
+    RestorationModel(Darker(3)).restore_video(tmp_path / "a.mp4", tmp_path / "b.mkv")
+    assert [(f.time, f.duration) for f in open_video(tmp_path / "b.mkv")][2] == (2, 4)
 
 
 def test_another_container_may_begin_later_but_picture_and_sound_together(tmp_path: Path) -> None:
