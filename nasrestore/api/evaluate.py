@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,20 +47,27 @@ def load(
     device: str | None = None,
     precision: str | None = None,
     tile: int | None = None,
+    warn: Tell = warnings.warn,
 ) -> RestorationModel:
     """The derived network of a run, ready to restore.
 
     Args:
         precision: ``fp32`` or ``bf16``; default fp32.
+        warn: is told of what becomes coarser for want of memory while it restores.
 
     Raises:
         NasRestoreError: the run has no derived network yet.
     """
-    return _model(open_recipe(run), device, precision, tile, lambda text: None)
+    return _model(open_recipe(run), device, precision, tile, lambda text: None, warn)
 
 
 def _model(
-    opened: OpenRun, device: str | None, precision: str | None, tile: int | None, tell: Tell
+    opened: OpenRun,
+    device: str | None,
+    precision: str | None,
+    tile: int | None,
+    tell: Tell,
+    warn: Tell,
 ) -> RestorationModel:
     opened.derived  # noqa: B018  says that nothing is decided yet, before torch is imported
     from nasrestore.assemble.clips import optical_flow
@@ -81,6 +89,7 @@ def _model(
         overlap=32 if spec is None else spec.overlap,
         description=description,
         flow=None if flow is None else flow.of,
+        tell=warn,
     )
 
 
@@ -120,7 +129,7 @@ def evaluate(
     tell = options.observer.message
     with opened.folder.locked():
         _check_protocols(names)
-        model = _model(opened, device, precision, None, tell)
+        model = _model(opened, device, precision, None, tell, tell)
         perception = open_perception(files, model.restorer.device, tell) if files else None
         tested = _images(opened, rainy, clean, options)
         found = measure(opened, model, tested.images, names, perception, options)

@@ -13,18 +13,24 @@ from nasrestore.errors import Location, NasRestoreError, RunStopped, SpecError
 from nasrestore.plugin_errors import raised_by_plugin
 
 MOST_ERRORS = 50
+_LESS_MEMORY = {
+    "restore": "smaller tiles (--tile 256), or another device (--device)",
+    "evaluate": "another device (--device), or smaller images",
+}
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-def show_failure(error: BaseException) -> int:
-    """Says on stderr what went wrong, and gives the exit status."""
+def show_failure(error: BaseException, command: str = "") -> int:
+    """Says on stderr what went wrong with a command, and gives the exit status."""
     if isinstance(error, KeyboardInterrupt):
         complain("interrupted")
         return INTERRUPTED
     if _out_of_memory(error):
         error = RunStopped(
             f"out of memory: {_first_line(error)}",
-            hint="smaller patches or batches (--set data.batch=2), or another device",
+            hint=_LESS_MEMORY.get(
+                command, "smaller patches or batches (--set data.batch=2), or another device"
+            ),
         )
     error = raised_by_plugin(error) or error
     if isinstance(error, OSError):

@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 0
     except BaseException as error:
-        status = show_failure(error)
+        status = show_failure(error, *arguments[:1])
         with suppress(OSError):
             sys.stdout.flush()
             return status

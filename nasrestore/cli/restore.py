@@ -59,6 +59,7 @@ def run(arguments: Namespace) -> int:
         device=arguments.device,
         precision=arguments.precision,
         tile=arguments.tile,
+        warn=complain,
     )
     found = getattr(model.restorer, "frames", None)
     if found != frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from torch import nn
 
 from nasrestore.data.video import open_video
 from nasrestore.engine.files import check_outputs
+from nasrestore.engine.frame_flow import Flow, Tell
 from nasrestore.engine.jobs import VideoJob
-from nasrestore.engine.restore import Flow, Restorer
+from nasrestore.engine.restore import Restorer
 from nasrestore.engine.restore_files import Restored, restore_jobs
 from nasrestore.errors import NasRestoreError
 from nasrestore.network.inference import for_inference
@@ -41,6 +43,7 @@ class RestorationModel:
         overlap: int = 32,
         description: str = "",
         flow: Flow | None = None,
+        tell: Tell = warnings.warn,
     ) -> None:
         self.network = network
         self.description = description
@@ -51,6 +54,7 @@ class RestorationModel:
             tile=tile,
             overlap=overlap,
             flow=flow,
+            tell=tell,
         )
         self.frames = self.restorer.frames
 

@@ -11,6 +11,7 @@ Shapes: pixels are H W C (or H W), tensors N C H W, clips N T C H W, flow N T 2 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrestore.data.images import from_tensor, to_tensor
+from nasrestore.engine.frame_flow import Flow, FrameFlow, Tell
 from nasrestore.engine.network_input import channels_in, channels_out, check_pixels, cut, cut_flow
 from nasrestore.engine.tiles import Span, axis_spans, lay_over, mirrored
 from nasrestore.engine.windows import windows
@@ -28,7 +30,6 @@ from nasrestore.runtime.memory import is_out_of_memory
 Progress = Callable[[int, int], None]
 Tile = tuple[Tensor, Tensor | None]  # of an image or a clip, and of its flow where it is read
 ReadTile = Callable[[np.ndarray, np.ndarray], Tile]
-Flow = Callable[[Tensor], Tensor]
 
 SMALLEST_TILE = 64
 DEFAULT_TILE = {"cpu": 512, "cuda": 1024}
@@ -64,6 +65,9 @@ class Restorer:
         precision: ``fp32``, or ``bf16`` by autocast.
         output: the name of the network's output that is the restored image.
         flow: from whole frames, N T 3 H W in [0, 1] on the device, to what ``net.flow_input`` reads.
+            Where memory runs out it is given frames of half the size
+            (:class:`nasrestore.engine.frame_flow.FrameFlow`).
+        tell: is told of that, once.
 
     Attributes:
         frames: how many the network reads at a time; None for a network that reads images.
@@ -82,6 +86,7 @@ class Restorer:
         precision: str = "fp32",
         output: str = "restored",
         flow: Flow | None = None,
+        tell: Tell = warnings.warn,
     ) -> None:
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision is 'fp32' or 'bf16', got {precision!r}")
@@ -93,6 +98,7 @@ class Restorer:
         self.channels = cast(int, net.channels)
         self.frames: int | None = getattr(net, "frames", None)
         self.flow = flow
+        self._frame_flow = None if flow is None else FrameFlow(flow, self.device, tell)
         self.overlap = overlap
         self.precision = precision
         self.output = output
@@ -227,17 +233,12 @@ class Restorer:
     @torch.inference_mode()
     def _flow_of(self, clip: Tensor) -> Tensor:
         """Flow of whole frames, 1 T 2 H W, for all their tiles."""
-        if self.flow is None:
+        if self._frame_flow is None:
             raise NasRestoreError(
                 "this network reads optical flow, and nothing that computes it was given",
                 hint="give the restorer a flow, from N T C H W to N T 2 H W",
             )
-        colours = clip if clip.shape[2] == 3 else clip[:, :, :1].expand(-1, -1, 3, -1, -1)
-        flow = self.flow(colours.to(self.device, torch.float32))
-        expected = (*clip.shape[:2], 2, *clip.shape[3:])
-        if tuple(flow.shape) != expected:
-            raise ValueError(f"flow of the shape {expected} expected, got {tuple(flow.shape)}")
-        return flow
+        return self._frame_flow(clip)
 
     def _restore(
         self, read: ReadTile, shape: tuple[int, int, int], progress: Progress | None

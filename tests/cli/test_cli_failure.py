@@ -10,7 +10,7 @@ import pytest
 from command_calls import Call, Called
 
 from nasrestore.cli import list as list_command
-from nasrestore.cli.failure import MOST_ERRORS, shown_path
+from nasrestore.cli.failure import MOST_ERRORS, show_failure, shown_path
 from nasrestore.cli.stopping import Stopped
 from nasrestore.errors import Location, NasRestoreError, RunStopped, SpecError, SpecErrors
 
@@ -95,6 +95,15 @@ def test_out_of_memory_is_a_run_that_stopped(
     done = failing(error)
     assert done.status == 3
     assert done.err.startswith("error: out of memory") and "hint: smaller patches" in done.err
+
+
+@pytest.mark.parametrize(("command", "hint"), [("restore", "--tile"), ("evaluate", "--device")])
+def test_commands_that_train_nothing_have_their_own_way_out_of_memory(
+    capsys: pytest.CaptureFixture[str], command: str, hint: str
+) -> None:
+    assert show_failure(MemoryError(), command) == 3
+    said = capsys.readouterr().err
+    assert hint in said and "data.batch" not in said
 
 
 def spec_error(line: int, file: str = "a.yaml") -> SpecError:
