@@ -76,6 +76,9 @@ def test_the_test_clips_of_the_recipe(run: RunFolder) -> None:
     kept = read_result(RunFolder(run.path.parent / "other"))
     assert kept["psnr_after"] == summary["psnr_after"]
     assert kept["evaluations"][0]["data"] == "moved sample photographs, medium rain"
+    how = load(RunFolder(run.path.parent / "other"), device="cpu").restorer.conditions
+    assert kept["evaluations"][0]["conditions"] == how
+    assert (how["precision"], how["device"]) == ("fp32", "cpu")
 
 
 def test_clips_too_short_for_the_protocol_are_named_before_any_is_measured(

@@ -160,8 +160,9 @@ def _written(
     accepted = in_test and opened.prepared.recipe.data.overlap == "accepted"
     overlap = {"overlap": "accepted"} if accepted else {}
     named = {"data": tested.data, "split": tested.split}
+    conditions = {"conditions": model.restorer.conditions}
     summaries = tuple(
-        {**named, **evaluation.summary(name), **found.steady, **overlap}
+        {**named, **evaluation.summary(name), **found.steady, **overlap, **conditions}
         for name in evaluation.protocols
     )
     label = tested.split if in_test else f"given-{_slug(tested.data)}"

@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, metavar="DIR", help=help_text)
     help_text = "write a video's frames as DIR/NAME/00001.png and so on, not a video"
     parser.add_argument("--frames", action="store_true", help=help_text)
-    help_text = "edge of the tiles of large images, pixels; default: 512, on a GPU 1024"
+    help_text = "edge of the tiles of large images, pixels; default: the recipe's, or 640"
     parser.add_argument("--tile", type=options.whole(1), metavar="N", help=help_text)
     options.add_device(parser)
     options.add_precision(parser)

@@ -34,6 +34,11 @@ class FrameFlow:
         self._tell = tell
         self._halved: int | None = None  # frames of as many pixels do not fit
 
+    @property
+    def halved(self) -> bool:
+        """Whether flow of any frames was computed at half their size."""
+        return self._halved is not None
+
     def __call__(self, clip: Tensor) -> Tensor:
         """The flow of a clip, N T C H W in [0, 1] with C of 1 or 3, as N T 2 H W.
 

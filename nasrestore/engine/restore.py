@@ -32,7 +32,7 @@ Tile = tuple[Tensor, Tensor | None]  # of an image or a clip, and of its flow wh
 ReadTile = Callable[[np.ndarray, np.ndarray], Tile]
 
 SMALLEST_TILE = 64
-DEFAULT_TILE = {"cpu": 512, "cuda": 1024}
+DEFAULT_TILE = 640  # the same on every device: tiles change what operations on whole frames see
 
 
 class Frame(NamedTuple):
@@ -58,9 +58,10 @@ class Restorer:
             x first.
         device: where the network runs; it is moved there.
         tile: an image of more pixels than its square goes through overlapping tiles of at most
-            this edge in pixels (rounded up to a multiple and to two overlaps). None: 512 on a CPU
-            (a 4K photograph then needs a few GB with usual networks), 1024 on a GPU. Where memory
-            runs out it is halved, down to 64, and stays so.
+            this edge in pixels (rounded up to a multiple and to two overlaps). None: 640, whatever
+            the device, since means over whole frames, as in attention, differ from tile to tile (TMICS
+            takes 4.5 GiB for 640x480 pixels). Where memory runs out it is halved, down to 64, and
+            stays so.
         overlap: pixels that neighbouring tiles share at least.
         precision: ``fp32``, or ``bf16`` by autocast.
         output: the name of the network's output that is the restored image.
@@ -102,7 +103,23 @@ class Restorer:
         self.overlap = overlap
         self.precision = precision
         self.output = output
-        self.tile = self._rounded(DEFAULT_TILE.get(self.device.type, 512) if tile is None else tile)
+        self.tile = self._rounded(DEFAULT_TILE if tile is None else tile)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What results depend on beside the network, for people to compare them: JSON's types.
+
+        ``tile`` and ``overlap`` in pixels, ``precision``, ``device``; ``flow`` where it was computed at
+        half the size. Memory that runs out changes them.
+        """
+        halved = self._frame_flow is not None and self._frame_flow.halved
+        return {
+            "tile": self.tile,
+            "overlap": self.overlap,
+            "precision": self.precision,
+            "device": self.device.type,
+            **({"flow": "half size"} if halved else {}),
+        }
 
     def __call__(self, pixels: np.ndarray, *, progress: Progress | None = None) -> np.ndarray:
         """Restores H W C or H W pixels, uint8 or uint16, to the same shape and type.

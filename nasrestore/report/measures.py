@@ -46,3 +46,25 @@ def which_lpips(rows: Iterable[Summary]) -> list[str]:
 def _lpips_of(row: Summary) -> str:
     weights = ", ".join(f"{part} {digest}" for part, digest in row["lpips_weights"].items())
     return f"{row['lpips']}, weights {weights}: lower is nearer to the clean images"
+
+
+def measured_how(rows: Iterable[Summary]) -> list[str]:
+    """With which tiles and precision and on what networks ran; whose, where rows differ."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if "conditions" in row:
+            found.setdefault(_conditions(row["conditions"]), []).append(
+                f"{row['data']}, {row['protocol']}"
+            )
+    if len(found) == 1:
+        return [f"Measured {how}" for how in found]
+    return [f"Measured {how}: {'; '.join(whose)}" for how, whose in found.items()]
+
+
+def _conditions(how: Mapping[str, Any]) -> str:
+    flow = f", optical flow at {how['flow']}" if "flow" in how else ""
+    side = how["tile"]
+    return (
+        f"in {how['precision']} on {how['device']}{flow}, images above {side}x{side} pixels in tiles "
+        f"(overlap {how['overlap']})"
+    )

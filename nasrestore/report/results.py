@@ -13,6 +13,7 @@ from nasrestore.report.measures import (
     PERCEPTUAL,
     WARPING,
     Measure,
+    measured_how,
     present,
     which_lpips,
 )
@@ -74,6 +75,7 @@ def _notes(entries: Iterable[Mapping[str, Any]], measures: Iterable[Measure]) ->
     """What the figures are, below their table."""
     sentences = ["PSNR in dB; figures of different protocols cannot be compared."]
     sentences += [f"{sentence}." for sentence in which_lpips(entries)]
+    sentences += [f"{sentence}." for sentence in measured_how(entries)]
     if WARPING in measures:
         of_clean = {entry["warping_clean"] for entry in entries if "warping_clean" in entry}
         shown = ", ".join(decimal(figure, WARPING.places) for figure in sorted(of_clean))

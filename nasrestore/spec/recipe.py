@@ -317,7 +317,7 @@ class RestoreSpec(Located):
     """How the derived network is applied to whole images."""
 
     tile: int | None = entry(
-        None, least=16, doc="side of the tiles of larger images, pixels; default: by device"
+        None, least=16, doc="side of the tiles of larger images, pixels; default: 640"
     )
     overlap: int = entry(32, least=0, doc="pixels that neighbouring tiles share")
 

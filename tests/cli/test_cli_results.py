@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from command_calls import Call, Recorder, StandIn
 
+from nasrestore.cli.output import complain
 from nasrestore.cli.report import report_after
 from nasrestore.errors import NasRestoreError
 from nasrestore.runtime.runfolder import RunFolder, update_result
@@ -162,6 +163,7 @@ def test_restore_prints_the_files_written(
     assert (done.status, done.out) == (0, "out/a.png\n")
     assert done.err == "a.png has 2 pages: the first alone is restored\n"
     assert model.arguments == (run_folder,)
+    assert model.options.pop("warn") is complain
     assert model.options == {"device": None, "precision": "bf16", "tile": 256}
     facts = call("restore", "a.png", "--out", "out", "--json").json
     assert facts["run"] == "runs/first"

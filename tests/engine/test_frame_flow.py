@@ -100,8 +100,12 @@ def test_a_clip_is_restored_to_its_end() -> None:
     said: list[str] = []
     frames = list(np.random.default_rng(0).integers(0, 256, (4, 64, 96, 3), np.uint8))
     settings = {"flow": Growing(64 * 48), "tell": said.append}
-    restored = list(Restorer(Shown().eval(), **settings).stream(frames))  # type: ignore[arg-type]
-    whole = list(Restorer(Shown().eval(), flow=Growing(10**6)).stream(frames))
+    restorer = Restorer(Shown().eval(), **settings)  # type: ignore[arg-type]
+    restored = list(restorer.stream(frames))
+    assert restorer.conditions["flow"] == "half size"
+    other = Restorer(Shown().eval(), flow=Growing(10**6))
+    whole = list(other.stream(frames))
+    assert "flow" not in other.conditions
     np.testing.assert_allclose(np.stack(restored).astype(int), whole, atol=1)
     assert len(restored) == 4 and len(said) == 1
     with pytest.warns(UserWarning, match="half their size"):  # without anybody to tell

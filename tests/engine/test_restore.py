@@ -121,10 +121,35 @@ def test_a_small_image_goes_through_at_once_and_a_large_one_in_bounded_tiles() -
 
 @pytest.mark.parametrize(
     ("tile", "overlap", "multiple", "edge"),
-    [(None, 32, 16, 512), (100, 32, 16, 112), (10, 32, 16, 64), (64, 0, 16, 64), (64, 32, 48, 96)],
+    [(None, 32, 16, 640), (100, 32, 16, 112), (10, 32, 16, 64), (64, 0, 16, 64), (64, 32, 48, 96)],
 )
 def test_tile_is_rounded_up(tile: int | None, overlap: int, multiple: int, edge: int) -> None:
     assert Restorer(Net(identity, multiple=multiple), tile=tile, overlap=overlap).tile == edge
+
+
+def test_frames_of_640x480_go_through_whole_on_any_device() -> None:
+    net = Net(identity)
+    for device in ("cpu", "meta"):
+        assert Restorer(net, device=device).tile == 640
+    net = Net(identity)
+    restorer = Restorer(net)
+    restorer(random_pixels(480, 640, 3))
+    assert [x.shape[2:] for x in net.inputs] == [(480, 640)]
+    restorer(random_pixels(656, 640, 3))
+    assert len(net.inputs) > 2
+
+
+def test_what_results_depend_on_is_known() -> None:
+    def limited(x: Tensor) -> Tensor:
+        if x.shape[2] > 64:
+            raise torch.OutOfMemoryError("out of memory")
+        return x
+
+    restorer = Restorer(Net(limited), tile=128, overlap=16, precision="bf16")
+    as_set = {"tile": 128, "overlap": 16, "precision": "bf16", "device": "cpu"}
+    assert restorer.conditions == as_set
+    restorer(random_pixels(100, 100, 3))
+    assert restorer.conditions == {**as_set, "tile": 64}  # as it was in the end
 
 
 @pytest.mark.parametrize(("size", "mode"), [((17, 33), "reflect"), ((1, 1), "edge")])

@@ -173,6 +173,21 @@ def test_measures_beyond_psnr_and_ssim_are_shown_where_they_are(tmp_path: Path) 
     assert "tLPIPS before" in page.texts and "0.06250" in page.texts
 
 
+def test_the_page_says_how_figures_were_measured(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    how = {"tile": 640, "overlap": 32, "precision": "fp32", "device": "cpu"}
+    prenet = {**EVALUATION, "conditions": how}
+    rgb = {**prenet, "protocol": "rgb"}
+    update_result(run, evaluations=[prenet, rgb])
+    said = "Measured in fp32 on cpu, images above 640x640 pixels in tiles (overlap 32)"
+    assert f"{said}." in Page(run_page(run)).text
+    rgb["conditions"] = {**how, "device": "cuda"}
+    update_result(run, evaluations=[prenet, rgb, EVALUATION])
+    page = Page(run_page(run)).text
+    assert f"{said}: photographs, prenet." in page
+    assert f"{said.replace('cpu', 'cuda')}: photographs, rgb." in page
+
+
 def test_a_page_refers_to_nothing_outside(tmp_path: Path) -> None:
     html = run_page(whole_run(tmp_path), rdmc(), PAPER, strengths())
     page = Page(html)
