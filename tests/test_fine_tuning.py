@@ -13,7 +13,7 @@ from nasrestore.api.phases import Options
 from nasrestore.api.run import open_recipe
 from nasrestore.api.train import train_genotype
 from nasrestore.api.weights import finished_network
-from nasrestore.errors import NasRestoreError
+from nasrestore.errors import NasRestoreError, RunStopped
 from nasrestore.network.weights import MisfitError
 from nasrestore.runtime.runfolder import read_result
 from nasrestore.search.loop import Silent
@@ -55,6 +55,28 @@ def test_a_run_may_start_from_another(finished: Path, tmp_path: Path) -> None:
     out = tuned(finished, tmp_path / "tuned")
     result = nr.train(out, weights=str(finished), overwrite=True)
     assert result.summary["from"].startswith(finished.name)
+
+
+def test_test_images_that_the_weights_have_seen_are_refused(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunStopped, match=r"have been trained on \d+ of the test images") as caught:
+        tuned(finished, tmp_path / "tuned", seed=4)  # another seed deals other images to the test
+    assert caught.value.exit_status == 3 and not (tmp_path / "tuned").exists()
+    out = tuned(finished, tmp_path / "tuned", seed=4, **{"data.overlap": "accepted"})
+    assert {row["overlap"] for row in nr.evaluate(out).summaries} == {"accepted"}
+    with pytest.raises(
+        RunStopped, match="have been trained on"
+    ):  # what the first had seen stays seen
+        tuned(out, tmp_path / "again", **{"seed": 5, "data.overlap": "refused"})
+
+
+def test_starting_again_asks_for_the_weights_that_it_began_with(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tuned(finished, tmp_path / "tuned")
+    with pytest.raises(NasRestoreError, match="was trained on the weights of run") as caught:
+        nr.train(out, overwrite=True)
+    assert "--from" in (caught.value.hint or "")
+    assert nr.train(out, weights="fresh", overwrite=True).summary["from"] == "fresh"
 
 
 def test_weights_of_another_network_are_refused_before_images_are_read(

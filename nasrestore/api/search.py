@@ -143,7 +143,7 @@ def _search(
     run = make_run()
     with run.locked(), RunLog(run.log, run.tensorboard / "search") as log:
         loop = make_loop("search", recipe.search, network, levels, run, log, options)
-        loop.extra = {"data": splits.digest}
+        loop.extra = {"data": splits.digest, "trained_on": sorted(splits.contents["trained"])}
         loop.monitor = monitor = health_monitor(recipe, splits.members, log.event)
         if fresh:
             budget = None if options.budget is None else f"{options.budget:g}s"

@@ -18,6 +18,7 @@ from nasrestore.api.run import (
     write_recipe,
 )
 from nasrestore.api.weights import (
+    Base,
     carried_network,
     of_another_genotype,
     searched,
@@ -103,8 +104,23 @@ def train(
         raise NasRestoreError(
             f"{folder.path} has no training to resume", hint=f"begin one: {folder.command('train')}"
         )
+    if there is not None and not resume and weights is None:
+        _check_base(folder)
     wanted = weights or opened.prepared.recipe.train.weights
     return _train(lambda: opened, opened, wanted, options, device, resume=resume)
+
+
+def _check_base(folder: RunFolder) -> None:
+    """Refuses to start again from other weights than those of the run that a training began with."""
+    try:
+        base = training_in(folder)["extra"]["from"]
+    except NasRestoreError:
+        return  # it is damaged, and goes
+    if base not in OWN_WEIGHTS:
+        raise NasRestoreError(
+            f"{folder.path} was trained on the weights of {base}",
+            hint="--from RUN names that run again, --from fresh starts anew",
+        )
 
 
 def _check_decisions(opened: OpenRun) -> None:
@@ -179,16 +195,20 @@ def _train(
 ) -> TrainResult:
     from nasrestore.assemble.data import open_splits
     from nasrestore.assemble.network import device_named
+    from nasrestore.assemble.scenes import seen_before
     from nasrestore.engine.statistics import CALIBRATION_BATCHES, estimate_statistics
     from nasrestore.runtime.runlog import RunLog
 
     recipe = planned.prepared.recipe
     place = device_named(device or recipe.device)
     set_up(recipe, place)
-    network, hyper, weights = _initial(planned, weights, options)
+    network, hyper, base = _initial(planned, weights, options)
     splits = open_splits(recipe, place, getattr(options.observer, "loading", None), planned.derived)
     splits.check_disjoint()
-    for note in splits.notes:
+    seen = seen_before(
+        splits.contents["tested"], base.trained_on, base.name, accepted=splits.overlap_accepted
+    )
+    for note in (*splits.notes, *seen):
         options.observer.message(note)
     levels = make_levels("train", recipe, recipe.train, network, splits, place, hyper)
     opened = make_run()
@@ -197,7 +217,8 @@ def _train(
         loop = make_loop("train", recipe.train, network, levels, run, log, options)
         loop.extra = {
             "decisions": decisions_of(opened),
-            "from": weights,
+            "from": base.name,
+            "trained_on": sorted(splits.contents["trained"] | base.trained_on),
             "data": splits.digest,
         }
         _begin(loop, opened, options, log, resume=resume)
@@ -218,7 +239,7 @@ def _train(
 
 def _initial(
     planned: OpenRun, weights: str, options: Options
-) -> tuple[GraphNetwork, Mapping[str, Any] | None, str]:
+) -> tuple[GraphNetwork, Mapping[str, Any] | None, Base]:
     """The network before its first step, the hyper-parameters that a search found, and whose weights.
 
     The hyper-parameters hold even where the weights are not the search's: they are settings that were
@@ -238,12 +259,13 @@ def _initial(
         checkpoint = searched(planned, tell)
         hyper = checkpoint.get("hyper")
         if weights == "search":
-            return carried_network(planned, checkpoint), hyper, weights
+            return carried_network(planned, checkpoint), hyper, Base(weights)
     network = plain_network(planned.derived)
-    if weights not in OWN_WEIGHTS:
-        weights = start_from(Path(weights).expanduser(), network, tell)
-        tell(f"training starts from the weights of {weights}")
-    return network, hyper, weights
+    if weights in OWN_WEIGHTS:
+        return network, hyper, Base(weights)
+    base = start_from(Path(weights).expanduser(), network, tell)
+    tell(f"training starts from the weights of {base.name}")
+    return network, hyper, base
 
 
 def _begin(loop: Loop, opened: OpenRun, options: Options, log: RunLog, *, resume: bool) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nasrestore.api.run import OpenRun, RunLike, Tell, decisions_of, open_recipe, search_command
 from nasrestore.errors import NasRestoreError, few
 from nasrestore.runtime.runfolder import RunFolder
+
+TRAINED, CARRIED = "trained", "carried over from the search"
 
 if TYPE_CHECKING:
     from nasrestore.network.build import GraphNetwork
@@ -81,11 +84,11 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
     network = plain_network(run.derived)
     derived_at = run.folder.path / "checkpoints" / "derive"
     if latest_checkpoint(run.folder.checkpoints_train) is not None:
-        checkpoint, origin = _trained(run), "trained"
+        checkpoint, origin = _trained(run), TRAINED
     elif latest_checkpoint(derived_at) is not None:
         checkpoint, origin = (
             load_checkpoint(derived_at, kind="derive"),
-            "carried over from the search",
+            CARRIED,
         )
     else:
         checkpoint = None
@@ -99,10 +102,28 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
     for note in checkpoint.notes:
         tell(note)
     load_weights(network, checkpoint["network"], checkpoint.path)
+    if origin == CARRIED:
+        tell(
+            f"{run.folder.path} has not been trained: these are the weights that its search left, "
+            f"{run.folder.command('train')} trains them"
+        )
     return network, origin
 
 
-def start_from(start: RunLike, network: GraphNetwork, tell: Tell) -> str:
+@dataclass(frozen=True)
+class Base:
+    """Whose weights a training starts from.
+
+    Attributes:
+        name: the run, its recipe, and where its weights come from.
+        trained_on: hashes of the clean images that these have seen.
+    """
+
+    name: str
+    trained_on: frozenset[str] = frozenset()
+
+
+def start_from(start: RunLike, network: GraphNetwork, tell: Tell) -> Base:
     """Gives a network the weights that another run's has; says whose they are.
 
     Args:
@@ -125,7 +146,9 @@ def start_from(start: RunLike, network: GraphNetwork, tell: Tell) -> str:
             f"--genotype {shlex.quote(str(other.folder.genotype))}",
         )
     network.load_state_dict(there.state_dict())
-    return f"{folder.name} ({other.prepared.recipe.recipe}, {origin})"
+    checkpoint = training_in(other.folder) if origin == TRAINED else searched(other, tell)
+    seen = checkpoint["extra"].get("trained_on", ())
+    return Base(f"{folder.name} ({other.prepared.recipe.recipe}, {origin})", frozenset(seen))
 
 
 def _trained(run: OpenRun) -> Checkpoint:

@@ -55,6 +55,8 @@ class Splits:
         test_name: what the test images are.
         digest: hash of the content of all clean images and of what their rain has of its own, once
             :meth:`leaks` has seen them.
+        contents: hashes of the clean images or frames that are ``trained`` on (or validated by) and
+            ``tested``, once :meth:`leaks` has seen them.
         notes: sentences for the user.
         members: for each split its clean scenes.
     """
@@ -71,6 +73,7 @@ class Splits:
     _reading: Reading | None = None
     _segments: Segments | None = None
     digest: str = field(default="", init=False)
+    contents: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
     _leaks: list[Leak] | None = field(default=None, init=False)
     _flow_added: bool = field(default=False, init=False)
 
@@ -165,6 +168,8 @@ class Splits:
                 + named(leaks)
             )
         used = [scene for scene in training if scene.identity in self._trained()]
+        for side, found in (("trained", used), ("tested", testing)):
+            self.contents[side] = frozenset(c for scene in found for c in scene.contents)
         contents = [(s.identity, content) for s in (*used, *testing) for content in s.contents]
         told = [*sorted(contents), *(self._rain.otherwise if self._rained else ())]
         self.digest = hashlib.sha256(repr(told).encode()).hexdigest()[:16]

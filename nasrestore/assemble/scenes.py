@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nasrestore.data.leaks import (
     MOST_CUT,
@@ -13,6 +13,7 @@ from nasrestore.data.leaks import (
     groups,
     same_scenes,
 )
+from nasrestore.errors import RunStopped
 
 TRAINED = ("train", "validation")
 
@@ -90,3 +91,30 @@ class Scenes:
         """The training scenes of a group, without those that were left out."""
         names = [self._scenes[number].identity for number in group if number < self._trained]
         return [name for name in names if name in self._split_of]
+
+
+def seen_before(
+    tested: Collection[str], seen: Collection[str], whose: str, *, accepted: bool
+) -> list[str]:
+    """What is to be said where weights have been trained on test images in another run.
+
+    Args:
+        tested: hashes of the clean images or frames of the test.
+        seen: of those that the weights have seen.
+        whose: the weights' run.
+        accepted: ``data.overlap`` accepts it.
+
+    Raises:
+        RunStopped: it does not.
+    """
+    shared = len(set(tested).intersection(seen))
+    if not shared:
+        return []
+    said = f"the weights of {whose} have been trained on {shared} of the test images or frames"
+    if not accepted:
+        raise RunStopped(
+            said,
+            hint="test on others (data.test_root), or split as that run did (the same data and seed); "
+            "where it is meant, data.overlap=accepted goes on, and says so beside every figure",
+        )
+    return [f"data.overlap is accepted: {said}"]

@@ -13,6 +13,7 @@ from nasrestore.cli.decisions import print_decisions
 from nasrestore.cli.output import complain, count, print_json, print_table, say, title
 from nasrestore.cli.progress import ProgressObserver
 from nasrestore.cli.report import report_after
+from nasrestore.runtime.runfolder import RunFolder, read_result
 
 if TYPE_CHECKING:
     from nasrestore.api.derive import DeriveResult
@@ -118,4 +119,5 @@ def _print(facts: dict[str, Any], picture: Path | None) -> None:
     for name, path in (("report", facts["report"]), ("picture", picture)):
         if path is not None:
             say(f"{name}: {path}")
-    say(f"\nnext: nasrestore train {shlex.quote(str(facts['run']))}")
+    command = "evaluate" if "train" in read_result(RunFolder(Path(facts["run"]))) else "train"
+    say(f"\nnext: nasrestore {command} {shlex.quote(str(facts['run']))}")

@@ -78,6 +78,11 @@ def _check(arguments: Namespace) -> None:
                 f"{lone[0]} needs --recipe: a run is trained as its own recipe says",
                 hint="train another architecture: nasrestore train --recipe RECIPE --genotype FILE",
             )
+        if arguments.resume and arguments.weights is not None:
+            raise NasRestoreError(
+                "--resume goes on with the weights that training has: --from cannot change them",
+                hint="leave it out, or start again with --overwrite",
+            )
         if arguments.resume and arguments.budget is not None:
             raise NasRestoreError(
                 "--resume goes on with the turns that were planned: --budget cannot change them",

@@ -117,16 +117,25 @@ def plan_jobs(
     if not jobs:
         raise NasRestoreError("no input was given", hint="name an image, a folder or a video")
     outputs: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     for job in jobs:
         for target, source in job.outputs().items():
-            other = outputs.setdefault(target, source)
-            if other.resolve() != source.resolve():
-                raise NasRestoreError(
-                    f"{other} and {source} would both be written to {target}",
-                    hint="restore them into different folders",
-                )
+            _take(outputs, target, source)
+        if not isinstance(
+            job, ImageJob
+        ):  # frames of two clips in one folder would be read as one clip
+            _take(folders, job.target, job.source)
     check_outputs(outputs, Path(out), overwrite=overwrite)
     return list(dict.fromkeys(jobs))
+
+
+def _take(taken: dict[Path, Path], target: Path, source: Path) -> None:
+    other = taken.setdefault(target, source)
+    if other.resolve() != source.resolve():
+        raise NasRestoreError(
+            f"{other} and {source} would both be written to {target}",
+            hint="restore them into different folders",
+        )
 
 
 def _jobs(

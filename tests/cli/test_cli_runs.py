@@ -258,6 +258,11 @@ def test_train_of_a_genotype_makes_a_run_of_its_own(call: Call, genotype_trained
     }
 
 
+def test_resumed_training_keeps_its_weights(call: Call, run_folder: RunFolder) -> None:
+    refused = call("train", run_folder.path, "--resume", "--from", "fresh")
+    assert refused.status == 2 and "--from cannot change them" in refused.err
+
+
 def test_train_starts_from_another_run(
     call: Call, genotype_trained: Recorder, tmp_path: Path
 ) -> None:

@@ -183,6 +183,15 @@ def test_an_interrupted_video_can_be_played(
     assert [path.name for path in Path("out").iterdir()] == ["a.mp4"]
 
 
+def test_a_clip_and_a_video_of_one_name_are_not_mixed(call: Call, network: Any) -> None:
+    network(3)
+    put_frames(Path("clip"), 3, ".jpg")
+    make_video(Path("clip.mp4"), range(5))
+    done = call("restore", "--out", "out", "--frames", "clip", "clip.mp4")
+    assert done.status == 2 and "clip and clip.mp4 would both be written to out/clip" in done.err
+    assert not Path("out").exists()
+
+
 def test_several_folders_have_a_folder_each(call: Call, network: Any) -> None:
     network(3)
     put_frames(Path("clip"), 3)
