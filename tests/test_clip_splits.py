@@ -241,3 +241,12 @@ def test_real_clean_clips(shared_data: Path) -> None:
     )
     found.check_disjoint()
     assert next(found.stream(found._recipe.search.levels[0], 0)).degraded.shape[1] == 3
+
+
+def test_photographs_that_were_seen_are_known_whatever_way_the_camera_took() -> None:
+    first, other = splits(seed=0), splits(seed=1)
+    for found in (first, other):
+        found.check_disjoint()
+    trained, tested = first.contents["trained"], other.contents["tested"]
+    both = {*first.members["train"], *first.members["validation"]} & {*other.members["test"]}
+    assert both and trained & tested == {f"photograph {name}" for name in both}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from nasrestore.data.clip_layouts import (
 from nasrestore.data.clip_sources import CleanSource, MovedPhotograph, clean_clips
 from nasrestore.data.clipset import ClipSet
 from nasrestore.data.layouts import Subset
+from nasrestore.data.leaks import Fingerprint
 from nasrestore.data.samples import Photograph, clean_folder, sample_photographs
 from nasrestore.errors import NasRestoreError, few
 from nasrestore.graph.ir import SearchGraph
@@ -200,6 +201,17 @@ def _in_folder(
     pairs = open_clips(root, layout, below)
     notes += pairs.notes
     return f"{pairs.layout} ({name})", pairs
+
+
+def contents_of(source: object, scenes: Sequence[Fingerprint]) -> frozenset[str]:
+    """Hashes of the images or frames of scenes, by which weights are known to have seen them.
+
+    Photographs under a moving camera go by their name, too: their frames change with the seed.
+    """
+    sources = source if isinstance(source, tuple) else ()
+    moved = {one.identity for one in sources if isinstance(one, MovedPhotograph)}
+    named = (f"photograph {scene.identity}" for scene in scenes if scene.identity in moved)
+    return frozenset((*named, *(content for scene in scenes for content in scene.contents)))
 
 
 def _moved(photographs: Collection[Photograph], recipe: RecipeSpec) -> tuple[CleanSource, ...]:

@@ -14,6 +14,7 @@ from nasrestore.assemble.clips import (
     Reading,
     add_flow,
     clip_set,
+    contents_of,
     flow_notes,
     reading,
     testing_clips,
@@ -168,8 +169,8 @@ class Splits:
                 + named(leaks)
             )
         used = [scene for scene in training if scene.identity in self._trained()]
-        for side, found in (("trained", used), ("tested", testing)):
-            self.contents[side] = frozenset(c for scene in found for c in scene.contents)
+        self.contents["trained"] = contents_of(self._training, used)
+        self.contents["tested"] = contents_of(self._testing, testing)
         contents = [(s.identity, content) for s in (*used, *testing) for content in s.contents]
         told = [*sorted(contents), *(self._rain.otherwise if self._rained else ())]
         self.digest = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
