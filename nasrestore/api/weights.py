@@ -86,10 +86,7 @@ def finished_network(run: OpenRun, tell: Tell) -> tuple[GraphNetwork, str]:
     if latest_checkpoint(run.folder.checkpoints_train) is not None:
         checkpoint, origin = _trained(run), TRAINED
     elif latest_checkpoint(derived_at) is not None:
-        checkpoint, origin = (
-            load_checkpoint(derived_at, kind="derive"),
-            CARRIED,
-        )
+        checkpoint, origin = load_checkpoint(derived_at, kind="derive"), CARRIED
     else:
         checkpoint = None
     if checkpoint is None or checkpoint["extra"]["decisions"] != decisions_of(run):

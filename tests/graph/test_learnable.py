@@ -74,7 +74,8 @@ def test_the_hint_of_an_empty_level_does_what_it_says() -> None:
 
 def test_a_level_that_owns_a_full_group_beside_an_empty_one_is_not_refused() -> None:
     together = "search.levels.architecture.variables=[alpha, beta, lambda]"
-    prepare("tmics", overrides_of([SHARE, *OFF, SHORTER, together]))
+    recipe = prepare("tmics", overrides_of([SHARE, *OFF, SHORTER, together])).recipe
+    assert recipe.search.levels[1].variables == ["alpha", "beta", "lambda"]
 
 
 def test_a_space_that_leaves_nothing_to_decide_is_trained_by_the_recipe_that_searched_it() -> None:
